@@ -1,0 +1,143 @@
+package h1
+
+// Framing says how the end of a message's content is found (RFC 9112 6.3).
+type Framing uint8
+
+// The framings.
+const (
+	FramingNone    Framing = iota // there is no content
+	FramingLength                 // Content-Length counts it
+	FramingChunked                // the chunked coding delimits it
+	FramingClose                  // it ends with the connection: responses only
+)
+
+// String returns the framing's name, such as "chunked".
+func (f Framing) String() string {
+	if int(f) >= len(framingNames) {
+		return "framing(?)"
+	}
+	return framingNames[f]
+}
+
+var framingNames = [...]string{"none", "length", "chunked", "close"}
+
+// requestRules applies the rules between fields at the blank line, which stands
+// at offset end, in one fixed order: Host, Transfer-Encoding, Content-Length.
+// After them the message has exactly one framing.
+func (c *conn) requestRules(h *Head, end int) int {
+	switch host := h.index(FieldHost); {
+	case host < 0:
+		if h.line.version == HTTP11 {
+			return c.fault(ErrHostMissing, end)
+		}
+	case c.repeated(h, FieldHost, ErrHostRepeated):
+		return -1
+	default:
+		if _, ok := authority(h.value(host)); !ok {
+			return c.blame(ErrHost, h, host)
+		}
+	}
+	te, cl := h.index(FieldTransferEncoding), h.index(FieldContentLength)
+	switch {
+	case te >= 0:
+		return c.transferEncoding(h, te, cl)
+	case cl >= 0:
+		return c.contentLength(h, cl)
+	}
+	return 0
+}
+
+// transferEncoding takes one line that says exactly "chunked" (rows 30 to 35): a
+// recipient that reads anything else its own way is what smuggling lives on.
+func (c *conn) transferEncoding(h *Head, te, cl int) int {
+	v := h.value(te)
+	switch {
+	case h.line.version != HTTP11:
+		return c.blame(ErrTransferEncoding10, h, te)
+	case cl >= 0:
+		return c.blame(ErrLengthAndEncoding, h, max(te, cl))
+	case c.repeated(h, FieldTransferEncoding, ErrTransferEncoding):
+		return -1
+	case h.line.method == MethodConnect:
+		return c.blame(ErrConnectContent, h, te)
+	case equalFold(v, "chunked"):
+		h.framing = FramingChunked
+		return 0
+	case chunkedOverUnknown(v):
+		return c.blame(ErrTransferCoding, h, te)
+	}
+	return c.blame(ErrTransferEncoding, h, te)
+}
+
+// chunkedOverUnknown reports whether v is a well-formed list of codings of which
+// the last is chunked and only the last is.
+func chunkedOverUnknown(v []byte) bool {
+	commas, n, last := 0, 0, false
+	for _, b := range v {
+		if b == ',' {
+			commas++
+		}
+	}
+	for m := range members(v) {
+		if last || span(m, 0, tchar) != len(m) {
+			return false
+		}
+		last = equalFold(m, "chunked")
+		n++
+	}
+	return last && n == commas+1
+}
+
+func (c *conn) contentLength(h *Head, cl int) int {
+	if c.repeated(h, FieldContentLength, ErrContentLengths) {
+		return -1
+	}
+	n, ok := decimal(h.value(cl))
+	switch {
+	case !ok:
+		return c.blame(ErrContentLength, h, cl)
+	case n > 0 && h.line.method == MethodConnect:
+		return c.blame(ErrConnectContent, h, cl)
+	case n > c.cfg.MaxBody:
+		return c.blame(ErrBodyTooLarge, h, cl)
+	}
+	h.length, h.framing = n, FramingLength
+	return 0
+}
+
+// decimal parses 1*DIGIT of at most 19 digits, leading zeros included, into an
+// int64.
+func decimal[B []byte | string](v B) (n int64, ok bool) {
+	if len(v) == 0 || len(v) > 19 {
+		return 0, false
+	}
+	for i := range len(v) {
+		if !is(v[i], digit) {
+			return 0, false
+		}
+		d := int64(v[i] - '0')
+		if n > (1<<63-1-d)/10 {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	return n, true
+}
+
+// repeated faults the second line of a field that may have only one.
+func (c *conn) repeated(h *Head, id FieldID, code Code) bool {
+	for i := h.index(id) + 1; i < len(h.fields); i++ {
+		if h.fields[i].id == id {
+			c.blame(code, h, i)
+			return true
+		}
+	}
+	return false
+}
+
+// blame faults the value of field line i.
+func (c *conn) blame(code Code, h *Head, i int) int {
+	c.fault(code, int(h.fields[i].valOff))
+	c.err.Field = h.fields[i].id
+	return -1
+}

@@ -1,0 +1,64 @@
+package h1
+
+// connOptions is what the Connection lines of a head say, over all of them and
+// in any case (RFC 9110 7.6.1).
+type connOptions uint8
+
+const (
+	connClose connOptions = 1 << iota
+	connKeepAlive
+	connUpgrade
+)
+
+func (o *connOptions) add(value []byte) {
+	for m := range members(value) {
+		*o |= connOption(m)
+	}
+}
+
+func connOption[B []byte | string](member B) connOptions {
+	switch {
+	case equalFold(member, "close"):
+		return connClose
+	case equalFold(member, "keep-alive"):
+		return connKeepAlive
+	case equalFold(member, "upgrade"):
+		return connUpgrade
+	}
+	return 0
+}
+
+// DisableKeepAlive makes the next head that is written say close, as a graceful
+// shutdown does; an exchange whose head is already out ends as it announced.
+func (c *conn) DisableKeepAlive() { c.lastOne = true }
+
+// ShouldClose reports whether the connection can do nothing more: its last
+// response is complete, or it is broken off. Bytes already produced are still to
+// be sent; then close, in stages if ShouldLinger says so (RFC 9112 9.6).
+func (c *conn) ShouldClose() bool {
+	return c.send == Closed || c.send == Failed || c.recv == Failed && c.send != Idle
+}
+
+// ShouldLinger reports whether the peer may still be sending bytes that nobody
+// will read. Closing at once could then destroy our last response on its way
+// (RFC 9112 9.6): half-close, read and discard for a while, then close.
+func (c *conn) ShouldLinger() bool {
+	return c.ShouldClose() && (c.unread || c.recv == Failed)
+}
+
+// Phase returns what the connection is waiting for.
+func (c *conn) Phase() Phase {
+	switch {
+	case c.ShouldClose() || c.recv == Closed:
+		return PhaseClosed
+	case c.recv == Failed || c.recv == Done:
+		return PhaseRespond
+	case c.recv == Body && c.send == Done:
+		return PhaseDrain
+	case c.recv == Body:
+		return PhaseBody
+	case c.begun:
+		return PhaseHead
+	}
+	return PhaseIdle
+}

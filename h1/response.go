@@ -1,0 +1,173 @@
+package h1
+
+import "strconv"
+
+// Begin starts a response head: an interim one for a status of 100 to 199, else
+// the final one. The head is appended to dst; see HeadWriter.End.
+//
+// A final response may be begun as soon as the request's head is in. After a
+// remote error it is the connection's last.
+func (s *ServerConn) Begin(dst []byte, status int) HeadWriter {
+	w := HeadWriter{c: &s.conn, dst: dst, start: len(dst), status: status, length: -1}
+	w.err = s.mayRespond(status)
+	if w.err == 0 {
+		w.dst = appendStatusLine(dst, status, StatusText(status))
+		w.fields = len(w.dst)
+	}
+	return w
+}
+
+// mayRespond returns the rule that a response head with this status would break
+// now, or 0.
+func (s *ServerConn) mayRespond(status int) Code {
+	switch {
+	case status < 100 || status > 999 || status == 101:
+		return ErrStatus // 101 answers an offer, and none has been taken
+	case s.send != Idle || s.recv != Body && s.recv != Done && s.recv != Failed:
+		return ErrState
+	case status >= 200:
+		if s.recv != Failed && s.head.line.method == MethodConnect && status < 300 {
+			return ErrStatus // would promise a tunnel
+		}
+		return 0
+	case s.recv == Failed:
+		return ErrState
+	case s.head.line.version != HTTP11:
+		return ErrEarlyInfo
+	}
+	return 0
+}
+
+// endResponse ends a response head: it chooses the framing, appends the fields
+// that tell it and the connection's future, and moves the state on.
+func (c *conn) endResponse(w *HeadWriter) Code {
+	if w.status < 200 {
+		if w.length >= 0 || w.has != 0 {
+			return ErrFraming
+		}
+		w.dst = append(w.dst, "\r\n"...)
+		if w.status == 100 {
+			c.expecting = false
+		}
+		return 0
+	}
+	h := &c.head
+	persist := c.keepAlive && !c.lastOne && !(c.expecting && c.recv == Body) && c.recv != Failed &&
+		w.has&wantClose == 0 && w.options&connClose == 0
+	kind := outLength
+	switch {
+	case noContent(w.status):
+		if w.has&hasChunked != 0 || w.length >= 0 && w.status != 304 {
+			return ErrFraming
+		}
+		kind = outNone
+	case w.status == 205: // has no content, and says so (RFC 9110 15.3.6)
+		if w.has&hasChunked != 0 || w.length > 0 {
+			return ErrFraming
+		}
+		w.length = 0
+	case w.length >= 0:
+		if w.has&hasChunked != 0 {
+			return ErrFraming
+		}
+	case h.line.version == HTTP11 && c.recv != Failed:
+		kind = outChunked
+	case w.has&hasChunked != 0: // to a peer that may not know it (RFC 9112 6.1)
+		return ErrFraming
+	default:
+		kind, persist = outClose, false
+	}
+	if w.length >= 0 {
+		w.dst = append(w.dst, "Content-Length: "...)
+		w.dst = strconv.AppendInt(w.dst, w.length, 10)
+		w.dst = append(w.dst, "\r\n"...)
+	} else if kind == outChunked {
+		w.dst = append(w.dst, "Transfer-Encoding: chunked\r\n"...)
+	}
+	switch {
+	case !persist && w.options&connClose == 0:
+		w.connection("close")
+	case persist && h.line.version == HTTP10 && w.options&connKeepAlive == 0:
+		w.connection("keep-alive")
+	}
+	w.dst = append(w.dst, "\r\n"...)
+
+	if h.line.method == MethodHead && kind != outNone {
+		kind = outDiscard
+	}
+	c.out = outBody{kind: kind, left: w.length}
+	c.keepAlive, c.expecting = persist, false
+	move(&c.send, onHead)
+	return 0
+}
+
+// AppendInfo appends an interim response without fields, such as 100 (RFC 9110
+// 15.2). The client must speak HTTP/1.1.
+func (s *ServerConn) AppendInfo(dst []byte, status int) ([]byte, error) {
+	if status >= 200 {
+		return dst, s.misuse(ErrStatus)
+	}
+	w := s.Begin(dst, status)
+	return w.End()
+}
+
+// AppendResponse appends a whole final response: head, body and end. An empty
+// contentType is left out. For a status that has no content body must be empty;
+// to a HEAD request its length is told and its bytes are not sent.
+func (s *ServerConn) AppendResponse(dst []byte, status int, contentType string, body []byte) ([]byte, error) {
+	w := s.Begin(dst, status)
+	if status < 200 {
+		w.err = ErrStatus
+	}
+	if contentType != "" {
+		w.Known(FieldContentType, contentType)
+	}
+	if !noContent(status) {
+		w.Length(int64(len(body)))
+	} else if len(body) > 0 {
+		w.err = ErrNoContent
+	}
+	out, err := w.End()
+	if err == nil && len(body) > 0 {
+		out, err = s.AppendData(out, body)
+	}
+	if err == nil {
+		out, err = s.AppendEnd(out)
+	}
+	return out, err
+}
+
+// AppendErrorResponse appends the one response that may follow a remote error: the
+// status that the error suggests, its text as text/plain, and close. Any other
+// error gives 500 and close. It fails with ErrState if a response has begun.
+func (s *ServerConn) AppendErrorResponse(dst []byte, err error) ([]byte, error) {
+	status, text := 500, StatusText(500)
+	if e, ok := err.(*Error); ok && e.Remote {
+		status, text = e.Status, codes[e.Code].text
+	}
+	w := s.Begin(dst, status)
+	w.Close()
+	w.Known(FieldContentType, "text/plain; charset=utf-8")
+	w.Length(int64(len(text) + 1))
+	out, err := w.End()
+	if err != nil {
+		return out, err
+	}
+	if s.out.kind != outDiscard {
+		out = append(append(out, text...), '\n')
+	}
+	s.out.left = 0
+	return s.AppendEnd(out)
+}
+
+// noContent reports whether a response with this status ends at its blank line
+// (RFC 9112 6.3).
+func noContent(status int) bool { return status < 200 || status == 204 || status == 304 }
+
+func appendStatusLine(dst []byte, status int, reason string) []byte {
+	dst = append(dst, "HTTP/1.1 "...)
+	dst = strconv.AppendInt(dst, int64(status), 10)
+	dst = append(dst, ' ') // stands even before an empty reason (RFC 9112 4)
+	dst = append(dst, reason...)
+	return append(dst, "\r\n"...)
+}

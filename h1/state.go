@@ -1,0 +1,99 @@
+package h1
+
+// State is how far one side has come with the message it is sending. The table
+// knows no role: requests and responses follow the same rules.
+type State uint8
+
+// The states of a side, in the order in which a message passes through them.
+const (
+	illegal State = iota // absent from the table: not allowed here
+	Idle                 // between messages; a head comes next
+	Body                 // head complete; content, possibly none, follows
+	Done                 // message complete; waiting for the other side
+	Closed               // no more messages in this direction
+	Failed               // broken off: what follows has no meaning
+	nStates
+)
+
+type input uint8
+
+// The inputs. Losing the connection between messages is onClose, inside one onFault.
+const (
+	onHead  input = iota // a final head was received or written
+	onEnd                // the message's last byte was received or written
+	onNext               // both sides are Done and the connection persists
+	onClose              // no message will follow on this side
+	onFault              // malformed or truncated input, undeliverable output
+	nInputs
+)
+
+// transitions is the whole machine. Only move assigns a State.
+var transitions = [nStates][nInputs]State{
+	Idle:   {onHead: Body, onClose: Closed, onFault: Failed},
+	Body:   {onEnd: Done, onClose: Closed, onFault: Failed},
+	Done:   {onNext: Idle, onClose: Closed, onFault: Failed},
+	Closed: {onClose: Closed, onFault: Failed},
+	Failed: {onClose: Failed, onFault: Failed},
+}
+
+func move(s *State, in input) {
+	next := transitions[*s][in]
+	if next == illegal {
+		panic("h1: " + s.String() + " has no transition " + inputNames[in])
+	}
+	*s = next
+}
+
+// settle couples the two sides; it runs whenever one of them reaches Done. A
+// response that ends a connection ends it at once, whatever of the request is
+// still unread (row 59); otherwise both sides must be Done before the next
+// exchange starts (row 60).
+func (c *conn) settle() {
+	switch {
+	case c.send == Done && !c.keepAlive:
+		move(&c.send, onClose)
+		c.unread = c.recv == Body && (c.head.framing == FramingChunked || c.remaining > 0)
+		move(&c.recv, onClose)
+	case c.send == Done && c.recv == Done:
+		move(&c.send, onNext)
+		move(&c.recv, onNext)
+		c.nextMessage()
+	}
+}
+
+// String returns the state's name.
+func (s State) String() string {
+	if s >= nStates {
+		return "State(?)"
+	}
+	return stateNames[s]
+}
+
+var (
+	stateNames = [nStates]string{"illegal", "Idle", "Body", "Done", "Closed", "Failed"}
+	inputNames = [nInputs]string{"onHead", "onEnd", "onNext", "onClose", "onFault"}
+)
+
+// Phase is what the connection is waiting for or doing: it tells a transport
+// which of its timeouts applies. h1 has no clock of its own.
+type Phase uint8
+
+// The phases of an exchange.
+const (
+	PhaseIdle    Phase = iota // no byte of the next message has come
+	PhaseHead                 // a head has begun and is not complete
+	PhaseBody                 // content of the peer's message is due
+	PhaseRespond              // the peer's message is complete, ours is not
+	PhaseDrain                // our message is complete, the rest of the peer's is due
+	PhaseClosed               // nothing more is due
+)
+
+// String returns the phase's name without its prefix.
+func (p Phase) String() string {
+	if int(p) >= len(phaseNames) {
+		return "Phase(?)"
+	}
+	return phaseNames[p]
+}
+
+var phaseNames = [...]string{"Idle", "Head", "Body", "Respond", "Drain", "Closed"}

@@ -1,0 +1,245 @@
+package h1
+
+import "strconv"
+
+// HeadWriter appends a message head, field by field. It is a value; its first
+// error sticks, and End returns it with dst cut back to where it began: a head is
+// appended whole or not at all, and the connection's state changes only with it.
+//
+// Names, values and reason are checked, so that no field can smuggle a line
+// (RFC 9110 5.5). Content-Length, Transfer-Encoding and Connection may be given
+// through Field, as a proxy does; they are understood, contradictions are errors,
+// and what the connection itself has to say is merged in.
+type HeadWriter struct {
+	c       *conn
+	dst     []byte
+	start   int // len(dst) at Begin
+	fields  int // where the field lines start
+	status  int
+	length  int64 // Content-Length, or -1
+	seen    uint64
+	has     headFacts
+	options connOptions // members of the Connection line that was given
+	connEnd int         // where its value ends
+	err     Code
+}
+
+type headFacts uint8
+
+const (
+	hasChunked    headFacts = 1 << iota // Transfer-Encoding: chunked
+	hasConnection                       // a Connection line
+	wantClose                           // Close was called
+)
+
+// once are the fields that a message may hold only one line of (RFC 9110 5.3).
+const once = 1<<FieldAge | 1<<FieldAuthorization | 1<<FieldContentLength | 1<<FieldContentLocation |
+	1<<FieldContentRange | 1<<FieldContentType | 1<<FieldDate | 1<<FieldETag | 1<<FieldExpires |
+	1<<FieldHost | 1<<FieldLastModified | 1<<FieldLocation | 1<<FieldRetryAfter | 1<<FieldServer |
+	1<<FieldTransferEncoding
+
+// Reason replaces the reason phrase of a response (RFC 9112 4). It must be called
+// before the first field.
+func (w *HeadWriter) Reason(s string) {
+	switch {
+	case w.err != 0:
+	case len(w.dst) != w.fields:
+		w.err = ErrState
+	case !isText(s):
+		w.err = ErrFieldValue
+	default:
+		w.dst = appendStatusLine(w.dst[:w.start], w.status, s)
+		w.fields = len(w.dst)
+	}
+}
+
+// Field appends a field line. The name keeps its spelling; the value must hold no
+// control character but HTAB.
+func (w *HeadWriter) Field(name, value string) { appendField(w, fieldOf(name), name, value) }
+
+// FieldBytes is Field for a value in bytes, which are copied.
+func (w *HeadWriter) FieldBytes(name string, value []byte) {
+	appendField(w, fieldOf(name), name, value)
+}
+
+// Known appends a field line with the field's registered spelling.
+func (w *HeadWriter) Known(id FieldID, value string) { appendField(w, id, id.String(), value) }
+
+// Int appends a field line with a decimal value.
+func (w *HeadWriter) Int(id FieldID, v int64) {
+	var b [20]byte
+	appendField(w, id, id.String(), strconv.AppendInt(b[:0], v, 10))
+}
+
+// Length announces n bytes of content (RFC 9110 8.6). Without it the content is
+// chunked for an HTTP/1.1 peer, and ends with the connection for an older one.
+func (w *HeadWriter) Length(n int64) {
+	switch {
+	case w.err != 0:
+	case n < 0:
+		w.err = ErrFraming
+	case w.length >= 0:
+		w.err = ErrFieldRepeated
+	default:
+		w.length = n
+	}
+}
+
+// Close makes this the connection's last message.
+func (w *HeadWriter) Close() { w.has |= wantClose }
+
+// End completes the head. On success it returns dst with the head appended, which
+// is then promised: send it, or call Fail. On error it returns dst as it was.
+func (w *HeadWriter) End() ([]byte, error) {
+	if w.err == 0 {
+		w.err = w.c.endResponse(w)
+	}
+	if w.err != 0 {
+		return w.dst[:w.start], w.c.misuse(w.err)
+	}
+	return w.dst, nil
+}
+
+func appendField[V []byte | string](w *HeadWriter, id FieldID, name string, value V) {
+	bit := uint64(1) << id &^ 1
+	switch {
+	case w.err != 0:
+		return
+	case bit == 0 && !isToken(name):
+		w.err = ErrInvalidName
+		return
+	case !isText(value):
+		w.err = ErrFieldValue
+		return
+	case w.seen&bit&once != 0:
+		w.err = ErrFieldRepeated
+		return
+	}
+	w.seen |= bit
+	i, j := trimOWS(value, 0, len(value))
+	value = value[i:j]
+	switch id {
+	case FieldContentLength:
+		n, ok := decimal(value)
+		if !ok {
+			n = -1
+		}
+		w.Length(n)
+	case FieldTransferEncoding:
+		if !equalFold(value, "chunked") {
+			w.err = ErrFraming
+		}
+		w.has |= hasChunked
+	case FieldConnection:
+		for m := range members(value) {
+			w.options |= connOption(m)
+			w.connection(string(m))
+		}
+	default:
+		w.dst = append(w.dst, name...)
+		w.dst = append(w.dst, ": "...)
+		w.dst = append(w.dst, value...)
+		w.dst = append(w.dst, "\r\n"...)
+	}
+}
+
+// connection adds a member to the one Connection line, wherever that stands.
+func (w *HeadWriter) connection(member string) {
+	if w.connEnd == 0 {
+		w.dst = append(w.dst, "Connection: "...)
+		w.dst = append(w.dst, member...)
+		w.connEnd = len(w.dst)
+		w.dst = append(w.dst, "\r\n"...)
+		return
+	}
+	at, n := w.connEnd, len(", ")+len(member)
+	w.dst = append(w.dst, ", "...)
+	w.dst = append(w.dst, member...) // makes room
+	copy(w.dst[at+n:], w.dst[at:])
+	copy(w.dst[at:], ", ")
+	copy(w.dst[at+len(", "):], member)
+	w.connEnd = at + n
+}
+
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !is(s[i], tchar) {
+			return false
+		}
+	}
+	return len(s) > 0
+}
+
+func isText[V []byte | string](v V) bool {
+	for i := range len(v) {
+		if !is(v[i], text) {
+			return false
+		}
+	}
+	return true
+}
+
+// outBody is the content of the message that is being written.
+type outBody struct {
+	kind    outKind
+	started bool  // content was appended
+	left    int64 // bytes that Content-Length still promises; -1: no promise
+}
+
+type outKind uint8
+
+const (
+	outNone    outKind = iota // the status has no content
+	outLength                 // left counts it down
+	outChunked                // each append is a chunk
+	outClose                  // as it comes, until the connection ends
+	outDiscard                // answers HEAD: counted, not sent (RFC 9110 9.3.2)
+)
+
+// AppendData appends content with its framing: p becomes one chunk, or part of
+// what Content-Length announced. p is copied. In the answer to a HEAD request
+// nothing is appended. An empty p is no content.
+func (c *conn) AppendData(dst, p []byte) ([]byte, error) {
+	o := &c.out
+	switch {
+	case c.send != Body:
+		return dst, c.misuse(ErrState)
+	case len(p) == 0:
+		return dst, nil
+	case o.kind == outNone:
+		return dst, c.misuse(ErrNoContent)
+	case o.left >= 0 && int64(len(p)) > o.left:
+		return dst, c.misuse(ErrBodyOverrun)
+	}
+	o.started = true
+	if o.left >= 0 {
+		o.left -= int64(len(p))
+	}
+	switch o.kind {
+	case outDiscard:
+		return dst, nil
+	case outChunked:
+		dst = appendChunkSize(dst, int64(len(p)))
+		dst = append(dst, p...)
+		return append(dst, "\r\n"...), nil
+	}
+	return append(dst, p...), nil
+}
+
+// AppendEnd ends the message. If Content-Length announced more content than was
+// appended it fails with ErrBodyShort; who cannot deliver the rest calls Fail and
+// closes, so that the peer sees a truncated message and no other.
+func (c *conn) AppendEnd(dst []byte) ([]byte, error) {
+	o := &c.out
+	switch {
+	case c.send != Body:
+		return dst, c.misuse(ErrState)
+	case o.kind == outLength && o.left > 0, o.kind == outDiscard && o.started && o.left > 0:
+		return dst, c.misuse(ErrBodyShort)
+	case o.kind == outChunked:
+		dst = append(dst, "0\r\n\r\n"...)
+	}
+	move(&c.send, onEnd)
+	c.settle()
+	return dst, nil
+}
