@@ -5,8 +5,9 @@ import "strconv"
 // Begin starts a response head: an interim one for a status of 100 to 199, else
 // the final one. The head is appended to dst; see HeadWriter.End.
 //
-// A final response may be begun as soon as the request's head is in. After a
-// remote error it is the connection's last.
+// A final response may be begun as soon as the request's head is in. While a head
+// has begun and is incomplete, a final response gives up on it, as 408 does, and
+// after a remote error it is the connection's last.
 func (s *ServerConn) Begin(dst []byte, status int) HeadWriter {
 	w := HeadWriter{c: &s.conn, dst: dst, start: len(dst), status: status, length: -1}
 	w.err = s.mayRespond(status)
@@ -23,20 +24,23 @@ func (s *ServerConn) mayRespond(status int) Code {
 	switch {
 	case status < 100 || status > 999 || status == 101:
 		return ErrStatus // 101 answers an offer, and none has been taken
-	case s.send != Idle || s.recv != Body && s.recv != Done && s.recv != Failed:
+	case s.send != Idle || s.recv == Closed || s.recv == Idle && !s.begun:
 		return ErrState
 	case status >= 200:
-		if s.recv != Failed && s.head.line.method == MethodConnect && status < 300 {
+		if s.reading() && s.head.line.method == MethodConnect && status < 300 {
 			return ErrStatus // would promise a tunnel
 		}
 		return 0
-	case s.recv == Failed:
+	case !s.reading():
 		return ErrState
 	case s.head.line.version != HTTP11:
 		return ErrEarlyInfo
 	}
 	return 0
 }
+
+// reading reports whether there is a request that has not failed.
+func (c *conn) reading() bool { return c.recv == Body || c.recv == Done }
 
 // endResponse ends a response head: it chooses the framing, appends the fields
 // that tell it and the connection's future, and moves the state on.
@@ -52,7 +56,7 @@ func (c *conn) endResponse(w *HeadWriter) Code {
 		return 0
 	}
 	h := &c.head
-	persist := c.keepAlive && !c.lastOne && !(c.expecting && c.recv == Body) && c.recv != Failed &&
+	persist := c.keepAlive && !c.lastOne && !(c.expecting && c.recv == Body) && c.reading() &&
 		w.has&wantClose == 0 && w.options&connClose == 0
 	kind := outLength
 	switch {
@@ -70,7 +74,7 @@ func (c *conn) endResponse(w *HeadWriter) Code {
 		if w.has&hasChunked != 0 {
 			return ErrFraming
 		}
-	case h.line.version == HTTP11 && c.recv != Failed:
+	case h.line.version == HTTP11 && c.reading():
 		kind = outChunked
 	case w.has&hasChunked != 0: // to a peer that may not know it (RFC 9112 6.1)
 		return ErrFraming
@@ -97,6 +101,10 @@ func (c *conn) endResponse(w *HeadWriter) Code {
 	}
 	c.out = outBody{kind: kind, left: w.length}
 	c.keepAlive, c.expecting = persist, false
+	if c.recv == Idle {
+		c.err = Error{Code: ErrState}
+		move(&c.recv, onFault)
+	}
 	move(&c.send, onHead)
 	return 0
 }

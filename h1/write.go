@@ -131,9 +131,9 @@ func appendField[V []byte | string](w *HeadWriter, id FieldID, name string, valu
 		}
 		w.has |= hasChunked
 	case FieldConnection:
-		for m := range members(value) {
+		for m := range members(string(value)) {
 			w.options |= connOption(m)
-			w.connection(string(m))
+			w.connection(m)
 		}
 	default:
 		w.dst = append(w.dst, name...)
@@ -183,6 +183,7 @@ func isText[V []byte | string](v V) bool {
 type outBody struct {
 	kind    outKind
 	started bool  // content was appended
+	open    bool  // a chunk was begun and not ended
 	left    int64 // bytes that Content-Length still promises; -1: no promise
 }
 
@@ -200,30 +201,49 @@ const (
 // what Content-Length announced. p is copied. In the answer to a HEAD request
 // nothing is appended. An empty p is no content.
 func (c *conn) AppendData(dst, p []byte) ([]byte, error) {
+	out, err := c.BeginData(dst, int64(len(p)))
+	if err != nil || len(p) == 0 || c.out.kind == outDiscard {
+		return out, err
+	}
+	return c.EndData(append(out, p...))
+}
+
+// BeginData announces n bytes of content that the caller appends or writes itself
+// before it calls EndData: it appends only their framing. In the answer to a HEAD
+// request the bytes are counted and must not be sent.
+func (c *conn) BeginData(dst []byte, n int64) ([]byte, error) {
 	o := &c.out
 	switch {
-	case c.send != Body:
+	case c.send != Body || o.open:
 		return dst, c.misuse(ErrState)
-	case len(p) == 0:
+	case n == 0:
 		return dst, nil
 	case o.kind == outNone:
 		return dst, c.misuse(ErrNoContent)
-	case o.left >= 0 && int64(len(p)) > o.left:
+	case n < 0 || o.left >= 0 && n > o.left:
 		return dst, c.misuse(ErrBodyOverrun)
 	}
 	o.started = true
 	if o.left >= 0 {
-		o.left -= int64(len(p))
+		o.left -= n
 	}
-	switch o.kind {
-	case outDiscard:
-		return dst, nil
-	case outChunked:
-		dst = appendChunkSize(dst, int64(len(p)))
-		dst = append(dst, p...)
-		return append(dst, "\r\n"...), nil
+	if o.kind == outChunked {
+		o.open = true
+		return appendChunkSize(dst, n), nil
 	}
-	return append(dst, p...), nil
+	return dst, nil
+}
+
+// EndData appends what stands behind the bytes that BeginData announced.
+func (c *conn) EndData(dst []byte) ([]byte, error) {
+	if c.send != Body {
+		return dst, c.misuse(ErrState)
+	}
+	if c.out.open {
+		c.out.open = false
+		dst = append(dst, "\r\n"...)
+	}
+	return dst, nil
 }
 
 // AppendEnd ends the message. If Content-Length announced more content than was
@@ -232,7 +252,7 @@ func (c *conn) AppendData(dst, p []byte) ([]byte, error) {
 func (c *conn) AppendEnd(dst []byte) ([]byte, error) {
 	o := &c.out
 	switch {
-	case c.send != Body:
+	case c.send != Body || o.open:
 		return dst, c.misuse(ErrState)
 	case o.kind == outLength && o.left > 0, o.kind == outDiscard && o.started && o.left > 0:
 		return dst, c.misuse(ErrBodyShort)

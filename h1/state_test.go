@@ -1,0 +1,107 @@
+package h1
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestTransitions walks every (state, input) pair: what the table has happens,
+// what it has not panics, and docs/states.md says the same.
+func TestTransitions(t *testing.T) {
+	for s := Idle; s < nStates; s++ {
+		for in := input(0); in < nInputs; in++ {
+			got, panicked := try(s, in)
+			want := transitions[s][in]
+			if panicked != (want == illegal) || !panicked && got != want {
+				t.Errorf("%v on %s: got %v (panic: %v), want %v", s, inputNames[in], got, panicked, want)
+			}
+		}
+	}
+	const file = "../docs/states.md"
+	if updating() {
+		if err := os.WriteFile(file, []byte(diagram()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(b) != diagram() {
+		t.Errorf("%s is not what the table says; go test ./h1 -update writes it", file)
+	}
+}
+
+func try(s State, in input) (got State, panicked bool) {
+	defer func() { panicked = recover() != nil }()
+	move(&s, in)
+	return s, false
+}
+
+// updating reports whether the test was run with -update, a flag of h1_test.
+func updating() bool {
+	for _, a := range os.Args[1:] {
+		if strings.TrimLeft(a, "-") == "update" {
+			return true
+		}
+	}
+	return false
+}
+
+func diagram() string {
+	var b strings.Builder
+	b.WriteString("# The states of a side\n\n" +
+		"Made from the table in h1/state.go by `go test ./h1 -update`. Requests and responses follow the same\n" +
+		"table; settle in that file couples them.\n\n```mermaid\nstateDiagram-v2\n    [*] --> Idle\n")
+	for s := Idle; s < nStates; s++ {
+		for in := input(0); in < nInputs; in++ {
+			if to := transitions[s][in]; to != illegal {
+				fmt.Fprintf(&b, "    %v --> %v: %s\n", s, to, inputNames[in])
+			}
+		}
+	}
+	b.WriteString("```\n\n| |")
+	for in := input(0); in < nInputs; in++ {
+		fmt.Fprintf(&b, " %s |", inputNames[in])
+	}
+	b.WriteString("\n|---|" + strings.Repeat("---|", int(nInputs)) + "\n")
+	for s := Idle; s < nStates; s++ {
+		fmt.Fprintf(&b, "| **%v** |", s)
+		for in := input(0); in < nInputs; in++ {
+			cell := ""
+			if to := transitions[s][in]; to != illegal {
+				cell = to.String()
+			}
+			fmt.Fprintf(&b, " %s |", cell)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// The hash that finds recognised fields has no collision, and finds each of them
+// in any case.
+func TestFieldHash(t *testing.T) {
+	for id := FieldID(1); id < nFields; id++ {
+		name := id.String()
+		for _, s := range []string{name, strings.ToLower(name), strings.ToUpper(name)} {
+			if got := fieldOf(s); got != id {
+				t.Errorf("%q is field %d, want %d", s, got, id)
+			}
+		}
+		if got := fieldOf(name + "x"); got != 0 {
+			t.Errorf("%q is field %v", name+"x", got)
+		}
+	}
+}
+
+// Every code has a text, and exactly the remote ones a status.
+func TestCodes(t *testing.T) {
+	for c := Code(1); c < nCodes; c++ {
+		if codes[c].text == "" || (codes[c].status == 0) != (c >= ErrState) {
+			t.Errorf("code %d: %+v", c, codes[c])
+		}
+	}
+}
