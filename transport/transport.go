@@ -1,0 +1,49 @@
+// Package transport holds the words that transports and engines share.
+//
+// A transport moves bytes and knows nothing of what they mean: transport/tcp
+// and transport/unix listen and dial with the options of their sockets,
+// transport/memory does the same without a socket. Whoever serves a connection
+// implements Pump, once, and is driven through it: bytes in, bytes out, and a
+// word on what comes next. Listener carries any net.Listener through the accept
+// errors that pass.
+package transport
+
+// Next is what a Pump wants done after its output has been written.
+type Next uint8
+
+const (
+	// Park asks for nothing until the peer sends more: everything read has been
+	// used, or waits for bytes that are not here yet.
+	Park Next = iota
+	// More asks for another Step at once, with 0 new bytes: there is more to
+	// answer from what was read, but what came out so far goes first.
+	More
+	// Leave hands the connection back to its owner, who goes on with ordinary
+	// reads and writes. The connection may be driven again afterwards.
+	Leave
+	// Close ends the connection: once the output is written, nothing more is
+	// read and nothing more is sent.
+	Close
+)
+
+// A Pump is the engine's side of one connection. The driver reads into Buffer,
+// calls Step with the number of bytes read, writes what Step returned, all of
+// it, and does what Next says. One goroutine drives a Pump at a time, and the
+// calls come in that order: a Pump needs no lock of its own.
+//
+// Any driver will do: the example is a loop of ordinary Read and Write calls.
+type Pump interface {
+	// Buffer returns where to read, never empty. The slice belongs to the engine:
+	// the driver borrows it from this call to the next Step and keeps no
+	// part of it. An engine may therefore find the memory only now, and give it
+	// back in Step when nothing is left over, so a parked connection holds none.
+	Buffer() []byte
+
+	// Step takes the first n bytes of Buffer as what the peer sent next. n is 0
+	// after More, when nothing was read, and -1 when nothing more will come: the
+	// peer finished sending, or reading failed. The driver writes out before it
+	// does anything else; out belongs to the engine and is valid until the next
+	// call of Buffer or Step. A Step after -1 may still answer: the peer may only
+	// have finished sending.
+	Step(n int) (out []byte, next Next)
+}
