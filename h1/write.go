@@ -53,19 +53,31 @@ func (w *HeadWriter) Reason(s string) {
 	}
 }
 
+// The methods that append a field are not inlined: what the compiler knows of
+// appendField's arguments, that w does not escape, it does not tell to importers,
+// who would find their HeadWriter on the heap.
+
 // Field appends a field line. The name keeps its spelling; the value must hold no
 // control character but HTAB.
+//
+//go:noinline
 func (w *HeadWriter) Field(name, value string) { appendField(w, fieldOf(name), name, value) }
 
 // FieldBytes is Field for a value in bytes, which are copied.
+//
+//go:noinline
 func (w *HeadWriter) FieldBytes(name string, value []byte) {
 	appendField(w, fieldOf(name), name, value)
 }
 
 // Known appends a field line with the field's registered spelling.
+//
+//go:noinline
 func (w *HeadWriter) Known(id FieldID, value string) { appendField(w, id, id.String(), value) }
 
 // Int appends a field line with a decimal value.
+//
+//go:noinline
 func (w *HeadWriter) Int(id FieldID, v int64) {
 	var b [20]byte
 	appendField(w, id, id.String(), strconv.AppendInt(b[:0], v, 10))

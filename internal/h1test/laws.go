@@ -61,7 +61,11 @@ func Serve(t TB, cfg *h1.Config, pieces [][]byte) []string {
 			case h1.EventEnd:
 				p.logf("end")
 				p.logFields(p.conn.Trailer())
-				if _, err := p.conn.AppendResponse(nil, 200, "", nil); err != nil {
+				status := 200
+				if p.conn.Request().Method() == h1.MethodConnect {
+					status = 501 // 2xx would be a tunnel
+				}
+				if _, err := p.conn.AppendResponse(nil, status, "", nil); err != nil {
 					t.Fatalf("response refused: %v", err)
 				}
 			case h1.EventPaused:
