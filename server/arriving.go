@@ -1,0 +1,100 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"postern/h1"
+)
+
+// arriving is a connection seen as the reader of a body that is still on its way.
+type arriving conn
+
+// minRoom is the least room, in bytes, that a read of body bytes is given.
+const minRoom = 4 << 10
+
+// Read implements io.Reader; what does not fit into p becomes the request's ready
+// content.
+func (a *arriving) Read(p []byte) (int, error) {
+	c := (*conn)(a)
+	for {
+		ev, used, err := c.proto.Next(c.in[c.r:c.w])
+		c.r += used
+		if err != nil {
+			if e, ok := err.(*h1.Error); ok && e.Remote {
+				fault := *e
+				return 0, &Error{Status: fault.Status, Err: fmt.Errorf("server: request body: %w", &fault)}
+			}
+			return 0, io.ErrClosedPipe
+		}
+		switch ev.Kind {
+		case h1.EventData:
+			n := copy(p, ev.Data)
+			c.req.body.ready = ev.Data[n:]
+			return n, nil
+		case h1.EventNeedData:
+			if err := c.invite(); err != nil {
+				return 0, err
+			}
+			if err := c.fill(); err != nil {
+				return 0, err
+			}
+		default:
+			return 0, io.EOF
+		}
+	}
+}
+
+// invite tells a client that waits for it to send the content, and sends what
+// else is due: the client may wait for that.
+func (c *conn) invite() (err error) {
+	if c.proto.WantsContinue() {
+		if c.out, err = c.proto.AppendInfo(c.out, 100); err != nil {
+			return err
+		}
+	}
+	return c.flush()
+}
+
+// fill reads more of the body. The head stays where it is, and what was consumed
+// behind it makes room. The time spent here and the bytes that it brings are held
+// against BodyRate.
+func (c *conn) fill() error {
+	c.w = c.headEnd + copy(c.in[c.headEnd:], c.in[c.r:c.w])
+	c.r = c.headEnd
+	if len(c.in)-c.w < minRoom {
+		head := c.proto.Request()
+		c.in = append(c.in, make([]byte, len(c.in))...)
+		head.Rebase(c.in[c.headStart:c.headEnd])
+	}
+	l := &c.lst.limits
+	start := time.Now()
+	var until time.Time
+	if l.BodyRate > 0 && l.BodyWindow > 0 {
+		until = start.Add(l.BodyWindow - c.waited)
+	}
+	n, err := c.read(c.in[c.w:], until, false)
+	c.w += n
+	c.waited += time.Since(start)
+	c.arrived += int64(n)
+	if !until.IsZero() && c.waited >= l.BodyWindow {
+		if float64(c.arrived) < float64(l.BodyRate)*c.waited.Seconds() {
+			return &Error{Status: 408, Err: fmt.Errorf("%w: %d bytes in %v", ErrBodyTimeout, c.arrived, c.waited.Round(time.Millisecond))}
+		}
+		c.waited, c.arrived = 0, 0
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case err == io.EOF:
+		c.proto.CloseInput()
+		return nil
+	}
+	return err
+}

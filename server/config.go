@@ -1,0 +1,91 @@
+package server
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config says how a Server behaves. The zero value is the default in every field.
+type Config struct {
+	Limits Limits
+
+	// RenderError makes the response that a client reads when a request is
+	// refused or a handler has failed. r is nil if there was no complete request.
+	// Its status is set and its connection closed as the fault demands. nil: the
+	// status in words, as text/plain.
+	RenderError func(r *Request, status int, err error) Response
+
+	// ServerName is the value of the Server field; "": no such field.
+	ServerName string
+
+	// RefuseHTTP10 answers HTTP/1.0 requests with 505.
+	RefuseHTTP10 bool
+
+	// Log receives what an operator should know: panics, handlers' errors, accept
+	// errors. nil: slog.Default().
+	Log *slog.Logger
+
+	// AccessLog receives a record for each exchange, off the connection's path: a
+	// record that finds the queue full is dropped and counted in Stats. nil: none.
+	AccessLog *slog.Logger
+}
+
+// Limits bound what a client may use. In every field zero means the default named
+// there, or what the Server's Config says if the Limits belong to a Listener;
+// negative means none.
+type Limits struct {
+	MaxTarget   int   // bytes of request-target; default 8192; beyond: 414
+	MaxHead     int   // bytes of request head; default 65536; beyond: 431
+	MaxFields   int   // field lines; default 100; beyond: 431
+	MaxBody     int64 // bytes of request body, unless Request.SetMaxBody; default 8 MiB; beyond: 413
+	MaxUnread   int64 // bytes of unread body that are read to keep the connection; default 256 KiB
+	MaxConns    int   // connections open at a time on a listener; default 10,000; beyond: 503
+	MaxRequests int   // requests on a connection; default no limit; the last is told close
+
+	FirstByteTimeout time.Duration // from accept to the first byte; default 10 s; then a silent close
+	HeadTimeout      time.Duration // from a head's first byte to its last; default 10 s; then 408
+	IdleTimeout      time.Duration // between requests; default 60 s; then a silent close
+	WriteTimeout     time.Duration // without progress in writing, at least; default 30 s; then a close
+	BodyRate         int64         // bytes per second that a body must bring, on average over BodyWindow; default 1024; else 408
+	BodyWindow       time.Duration // default 10 s
+}
+
+var defaults = Limits{
+	MaxTarget:        8 << 10,
+	MaxHead:          64 << 10,
+	MaxFields:        100,
+	MaxBody:          8 << 20,
+	MaxUnread:        256 << 10,
+	MaxConns:         10_000,
+	MaxRequests:      -1,
+	FirstByteTimeout: 10 * time.Second,
+	HeadTimeout:      10 * time.Second,
+	IdleTimeout:      60 * time.Second,
+	WriteTimeout:     30 * time.Second,
+	BodyRate:         1 << 10,
+	BodyWindow:       10 * time.Second,
+}
+
+// or fills what l leaves at zero from d.
+func (l Limits) or(d Limits) Limits {
+	inherit(&l.MaxTarget, d.MaxTarget)
+	inherit(&l.MaxHead, d.MaxHead)
+	inherit(&l.MaxFields, d.MaxFields)
+	inherit(&l.MaxBody, d.MaxBody)
+	inherit(&l.MaxUnread, d.MaxUnread)
+	inherit(&l.MaxConns, d.MaxConns)
+	inherit(&l.MaxRequests, d.MaxRequests)
+	inherit(&l.FirstByteTimeout, d.FirstByteTimeout)
+	inherit(&l.HeadTimeout, d.HeadTimeout)
+	inherit(&l.IdleTimeout, d.IdleTimeout)
+	inherit(&l.WriteTimeout, d.WriteTimeout)
+	inherit(&l.BodyRate, d.BodyRate)
+	inherit(&l.BodyWindow, d.BodyWindow)
+	return l
+}
+
+func inherit[T int | int64 | time.Duration](v *T, from T) {
+	if *v == 0 {
+		*v = from
+	}
+}

@@ -1,0 +1,355 @@
+package server
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postern/h1"
+	"postern/transport"
+)
+
+// conn is one connection. Its life is a loop: the transport reads, Step feeds the
+// bytes to the protocol, calls the handler for each request that is complete, and
+// hands back what is to be written. A request whose body is still arriving leaves
+// that loop (transport.Leave) and is finished by resume with ordinary reads.
+//
+// All of it runs on the connection's own goroutine; only wake is called by others.
+type conn struct {
+	srv *Server
+	lst *listener
+	nc  net.Conn
+
+	*work // borrowed; nil while nothing is going on
+
+	served  int      // requests begun
+	waiting h1.Phase // what until was set for
+	until   time.Time
+	over    bool // past MaxConns: answer 503
+	broken  bool // the response could not be finished, or not be sent
+	linger  bool // the client may be sending what we will not read
+	reset   bool // nothing but a reset shows that the response is incomplete
+	state   atomic.Uint32
+
+	readBy, writeBy time.Time // the deadlines that nc has
+}
+
+// Bits of conn.state.
+const (
+	stateParked uint32 = 1 << iota // waiting for a request's first byte
+	stateDrain                     // Shutdown has begun
+)
+
+// work is what a connection needs while bytes are waiting or a request is going
+// on; a parked connection gives it back.
+type work struct {
+	proto h1.ServerConn
+	in    []byte // input; in[r:w] is not consumed
+	r, w  int
+	out   []byte // output that is not written yet
+	now   time.Time
+	exchange
+}
+
+const (
+	inputSize = 16 << 10 // bytes of input buffer to begin with; heads may make it grow
+	batchSize = 64 << 10 // bytes of output from which on it is written before more is made
+)
+
+var works = sync.Pool{New: func() any { return &work{in: make([]byte, inputSize)} }}
+
+var _ transport.Pump = (*conn)(nil)
+
+func newConn(l *listener, nc net.Conn) *conn {
+	return &conn{srv: l.srv, lst: l, nc: nc, until: after(time.Now(), l.limits.FirstByteTimeout)}
+}
+
+// serve is the connection's goroutine.
+func (c *conn) serve() {
+	defer c.finish()
+	for c.drive() == transport.Leave {
+		if !c.resume() {
+			return
+		}
+	}
+}
+
+// refuse is serve for a connection past MaxConns: one request is answered with
+// 503, unless so many come that even that is too much.
+func (c *conn) refuse() {
+	c.over = true
+	c.serve()
+}
+
+// drive does with ordinary reads and writes what a pumping transport does with
+// readiness: it calls Step until that wants to leave or close.
+func (c *conn) drive() transport.Next {
+	for n := 0; ; {
+		out, next := c.Step(n)
+		if len(out) > 0 && c.send(out) != nil {
+			return transport.Close
+		}
+		switch next {
+		case transport.More:
+			n = 0
+			continue
+		case transport.Leave, transport.Close:
+			return next
+		}
+		var err error
+		if n, err = c.read(c.Buffer(), c.until, c.waiting == h1.PhaseIdle); err == nil {
+			continue
+		}
+		n = -1
+		switch {
+		case errors.Is(err, errDraining):
+			return transport.Close
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			if c.waiting == h1.PhaseHead {
+				c.now = time.Now()
+				c.reject(408, nil)
+				_ = c.flush() // the connection ends either way
+			}
+			return transport.Close
+		}
+	}
+}
+
+// Buffer implements transport.Pump: it returns where to read.
+func (c *conn) Buffer() []byte {
+	if c.work == nil {
+		c.work = works.Get().(*work)
+		c.proto.Reset(&c.lst.head)
+	}
+	c.w = copy(c.in, c.in[c.r:c.w])
+	c.r = 0
+	if c.w == len(c.in) { // only a head can fill it
+		c.in = append(c.in, make([]byte, len(c.in))...)
+	}
+	return c.in[c.w:]
+}
+
+// Step implements transport.Pump: n new bytes stand in Buffer, none if n is 0, and
+// -1 says that no more will come. What it returns is to be written before anything
+// else is done, and is valid until the next call.
+func (c *conn) Step(n int) (out []byte, next transport.Next) {
+	if c.work == nil {
+		if n < 0 {
+			return nil, transport.Close
+		}
+		return nil, transport.Park
+	}
+	c.out = c.out[:0]
+	c.now = time.Now()
+	if n > 0 {
+		c.w += n
+	} else if n < 0 {
+		c.proto.CloseInput()
+	}
+	for len(c.out) < batchSize {
+		ev, used, err := c.proto.Next(c.in[c.r:c.w])
+		c.r += used
+		switch {
+		case c.broken:
+			return c.out, transport.Close
+		case err != nil:
+			c.refuseInput(err)
+			return c.out, transport.Close
+		}
+		switch ev.Kind {
+		case h1.EventRequest:
+			c.begin()
+		case h1.EventData:
+			c.gather(ev.Data)
+		case h1.EventEnd:
+			c.req.body.done = true
+			c.answer()
+		case h1.EventNeedData:
+			return c.wait()
+		default: // closed: Paused cannot be, every End is answered
+			return c.out, transport.Close
+		}
+	}
+	return c.out, transport.More
+}
+
+// wait decides how to wait for more input.
+func (c *conn) wait() ([]byte, transport.Next) {
+	phase := c.proto.Phase()
+	switch {
+	case phase == h1.PhaseBody:
+		return c.out, transport.Leave
+	case len(c.out) > 0:
+		return c.out, transport.More // once it is written we park
+	case phase == h1.PhaseIdle && c.served > 0:
+		c.until = after(c.now, c.lst.limits.IdleTimeout)
+	case phase == h1.PhaseHead && c.waiting != h1.PhaseHead:
+		c.until = after(c.now, c.lst.limits.HeadTimeout)
+	}
+	c.waiting = phase
+	if phase == h1.PhaseIdle && c.r == c.w {
+		c.release()
+	}
+	return nil, transport.Park
+}
+
+// release gives back what is borrowed. The protocol's state goes with it: between
+// requests it is that of a new connection.
+func (c *conn) release() {
+	w := c.work
+	c.work = nil
+	w.r, w.w, w.exchange = 0, 0, exchange{}
+	if len(w.in) <= 4*inputSize && cap(w.out) <= 4*batchSize {
+		works.Put(w)
+	}
+}
+
+// resume finishes the exchange whose body is still arriving. It reports whether
+// the connection goes on.
+func (c *conn) resume() bool {
+	c.req.body.more = (*arriving)(c)
+	c.answer()
+	if c.broken || c.flush() != nil {
+		return false
+	}
+	return c.drain()
+}
+
+// drain reads what the handler left of the body, so that the next request can be
+// found behind it (RFC 9112 9.3).
+func (c *conn) drain() bool {
+	for left := c.lst.limits.MaxUnread; c.proto.Phase() == h1.PhaseDrain; {
+		ev, used, err := c.proto.Next(c.in[c.r:c.w])
+		c.r += used
+		left -= int64(len(ev.Data))
+		if err != nil || left < 0 && c.lst.limits.MaxUnread >= 0 || ev.Kind == h1.EventNeedData && c.fill() != nil {
+			c.linger = true // the response is out, and nobody would read another
+			return false
+		}
+	}
+	return !c.proto.ShouldClose()
+}
+
+// finish ends the connection. If the client may still be sending, its input is
+// read and thrown away for a while: closing at once could destroy our last
+// response before it is read (RFC 9112 9.6).
+func (c *conn) finish() {
+	if c.work != nil {
+		c.linger = c.linger || c.proto.ShouldLinger() || c.r < c.w
+		c.req.end()
+		c.release()
+	}
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if ok && c.linger && !c.broken && half.CloseWrite() == nil {
+		_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.Copy(io.Discard, c.nc)
+	}
+	if r, ok := c.nc.(interface{ SetLinger(sec int) error }); ok && c.reset {
+		_ = r.SetLinger(0)
+	}
+	_ = c.nc.Close()
+	c.srv.forget(c)
+}
+
+const lingerTime = 5 * time.Second
+
+// wake ends a parked connection, and tells a busy one that it is to be the last
+// exchange. It is called with Server.mu held.
+func (c *conn) wake() {
+	if c.state.Or(stateDrain)&stateParked != 0 {
+		_ = c.nc.SetReadDeadline(longAgo)
+	}
+}
+
+var (
+	longAgo     = time.Unix(1, 0)
+	errDraining = errors.New("server: draining")
+)
+
+// lastLook is how long a connection that is being drained looks for a request
+// that is already on its way.
+const lastLook = 5 * time.Millisecond
+
+// read reads into p. It fails with os.ErrDeadlineExceeded once until has passed
+// (never, if that is zero), and with errDraining if the connection is parked and
+// the server shuts down. Deadlines are set seldom: one that comes too early is
+// put right when it fires.
+func (c *conn) read(p []byte, until time.Time, parked bool) (n int, err error) {
+	for {
+		if until.IsZero() != c.readBy.IsZero() || c.readBy.After(until) {
+			_ = c.nc.SetReadDeadline(until)
+			c.readBy = until
+		}
+		if parked && c.state.Or(stateParked)&stateDrain != 0 {
+			_ = c.nc.SetReadDeadline(time.Now().Add(lastLook))
+			if n, _ = c.nc.Read(p); n > 0 {
+				c.readBy = longAgo
+				return n, nil
+			}
+			return 0, errDraining
+		}
+		n, err = c.nc.Read(p)
+		if parked {
+			c.state.And(^stateParked)
+		}
+		switch {
+		case n > 0:
+			return n, nil
+		case !errors.Is(err, os.ErrDeadlineExceeded):
+			return 0, err
+		case parked && c.state.Load()&stateDrain != 0: // woken
+		case !until.IsZero() && !time.Now().Before(until):
+			return 0, err
+		}
+		if err = c.nc.SetReadDeadline(until); err != nil {
+			return 0, err
+		}
+		c.readBy = until
+	}
+}
+
+// send writes p, of which each piece must make progress within WriteTimeout.
+func (c *conn) send(p []byte) error {
+	for len(p) > 0 {
+		piece := p[:min(len(p), 256<<10)]
+		if t := c.lst.limits.WriteTimeout; t > 0 {
+			if now := time.Now(); c.writeBy.Sub(now) < t {
+				c.writeBy = now.Add(2 * t) // never early, seldom set
+				_ = c.nc.SetWriteDeadline(c.writeBy)
+			}
+		}
+		if _, err := c.nc.Write(piece); err != nil {
+			c.fail()
+			return err
+		}
+		p = p[len(piece):]
+	}
+	return nil
+}
+
+// flush writes what has been collected.
+func (c *conn) flush() error {
+	err := c.send(c.out)
+	c.out = c.out[:0]
+	return err
+}
+
+// fail marks the connection as one that can only be closed.
+func (c *conn) fail() {
+	c.broken = true
+	if c.work != nil {
+		c.proto.Fail()
+	}
+}
+
+// after returns the time d from now, or the zero time if d is negative.
+func after(now time.Time, d time.Duration) time.Time {
+	if d < 0 {
+		return time.Time{}
+	}
+	return now.Add(d)
+}

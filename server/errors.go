@@ -1,0 +1,60 @@
+package server
+
+import (
+	"errors"
+
+	"postern/h1"
+)
+
+// Error is an error that has a status. A handler returns one through Err, and
+// reading a request's body fails with one.
+type Error struct {
+	Status int   // 400 to 599
+	Err    error // what happened; for the log, and not shown to clients by default
+}
+
+// Error returns the text of the wrapped error, or the reason phrase.
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return "server: " + h1.StatusText(e.Status)
+	}
+	return e.Err.Error()
+}
+
+// Unwrap returns the wrapped error.
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrServerClosed is what Serve returns after Shutdown or Close.
+var ErrServerClosed = errors.New("server: closed")
+
+// ErrBodyTooLarge is wrapped by the error of a body read past its limit (413).
+var ErrBodyTooLarge = errors.New("server: request body too large")
+
+// ErrBodyTimeout is wrapped by the error of a body that came too slowly (408).
+var ErrBodyTimeout = errors.New("server: request body too slow")
+
+// ErrBodyTruncated is wrapped by the error of a body that broke off (400).
+var ErrBodyTruncated = errors.New("server: request body broke off")
+
+func statusOf(err error) int {
+	var e *Error
+	if errors.As(err, &e) && e.Status >= 400 && e.Status <= 599 {
+		return e.Status
+	}
+	return 500
+}
+
+// renderError is the default of Config.RenderError: the status in words.
+func renderError(_ *Request, status int, _ error) Response {
+	return Text(statusLine(status)).WithStatus(status)
+}
+
+// statusLine returns a text such as "404 Not Found\n".
+func statusLine(status int) string {
+	const digits = "0123456789"
+	s := string([]byte{digits[status/100%10], digits[status/10%10], digits[status%10]})
+	if text := h1.StatusText(status); text != "" {
+		s += " " + text
+	}
+	return s + "\n"
+}

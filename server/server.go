@@ -1,0 +1,263 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"postern/h1"
+	"postern/transport"
+)
+
+// Server answers requests from any number of listeners. Its methods are safe for
+// concurrent use.
+type Server struct {
+	handler Handler
+	cfg     Config
+	limits  Limits // resolved
+	records *accessLog
+
+	base   context.Context // parent of every request's context
+	cancel context.CancelFunc
+
+	draining atomic.Bool // Shutdown or Close has begun
+	requests atomic.Uint64
+	stamp    atomic.Pointer[dateStamp]
+
+	mu        sync.Mutex
+	listeners map[*listener]struct{}
+	conns     map[*conn]struct{}
+	idle      chan struct{} // closed when draining and no connection is left
+}
+
+// Listener is a net.Listener with what is its own; zero fields are the Server's.
+type Listener struct {
+	net.Listener
+	Name    string // in Request.Listener and in access records; "": the address
+	Handler Handler
+	Limits  Limits
+}
+
+// listener is a Listener that is being served.
+type listener struct {
+	Listener
+	srv    *Server
+	limits Limits // resolved
+	head   h1.Config
+	conns  int // guarded by Server.mu
+}
+
+// Stats are counts since the Server was made.
+type Stats struct {
+	Conns          int    // open now
+	Requests       uint64 // heads received complete
+	DroppedRecords uint64 // access records lost to a full queue
+}
+
+// New makes a Server that answers with h where a Listener has no handler.
+func New(h Handler, cfg Config) *Server {
+	if cfg.RenderError == nil {
+		cfg.RenderError = renderError
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.Default()
+	}
+	s := &Server{
+		handler:   h,
+		cfg:       cfg,
+		limits:    cfg.Limits.or(defaults),
+		listeners: make(map[*listener]struct{}),
+		conns:     make(map[*conn]struct{}),
+		idle:      make(chan struct{}),
+	}
+	s.base, s.cancel = context.WithCancel(context.Background())
+	if cfg.AccessLog != nil {
+		s.records = newAccessLog(cfg.AccessLog)
+	}
+	return s
+}
+
+// Serve accepts connections from ln and answers them until Shutdown or Close,
+// when it returns ErrServerClosed, or until accepting fails for good. It closes
+// ln, and may be called for several listeners at a time; a Listener value brings
+// its own name, handler and limits.
+func (s *Server) Serve(ln net.Listener) error {
+	l := &listener{srv: s}
+	switch v := ln.(type) {
+	case Listener:
+		l.Listener = v
+	case *Listener:
+		l.Listener = *v
+	default:
+		l.Listener.Listener = ln
+	}
+	if _, patient := l.Listener.Listener.(interface{ AcceptErrors() uint64 }); !patient {
+		l.Listener.Listener = transport.NewListener(l.Listener.Listener)
+	}
+	if l.Name == "" {
+		l.Name = l.Addr().String()
+	}
+	if l.Handler == nil {
+		l.Handler = s.handler
+	}
+	l.limits = l.Limits.or(s.limits)
+	l.head = h1.Config{MaxTarget: l.limits.MaxTarget, MaxHead: l.limits.MaxHead, MaxFields: l.limits.MaxFields}
+	defer l.Close()
+	if l.Handler == nil {
+		return fmt.Errorf("server: listener %s has no handler", l.Name)
+	}
+	if !s.track(l) {
+		return ErrServerClosed
+	}
+	defer s.untrack(l)
+	return l.accept()
+}
+
+func (l *listener) accept() error {
+	for {
+		nc, err := l.Listener.Accept()
+		switch {
+		case err == nil:
+			l.start(nc)
+		case l.srv.draining.Load():
+			return ErrServerClosed
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("server: listener %s: %w", l.Name, err)
+		default:
+			return fmt.Errorf("server: accept on %s: %w", l.Name, err)
+		}
+	}
+}
+
+// start serves a connection on a goroutine of its own, which ends with the
+// connection; Shutdown and Close see to that.
+func (l *listener) start(nc net.Conn) {
+	c := newConn(l, nc)
+	s := l.srv
+	s.mu.Lock()
+	full := l.limits.MaxConns > 0 && l.conns >= l.limits.MaxConns
+	l.conns++
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	if full {
+		go c.refuse()
+		return
+	}
+	go c.serve()
+}
+
+// forget is the end of a connection.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	c.lst.conns--
+	delete(s.conns, c)
+	s.settle()
+	s.mu.Unlock()
+}
+
+func (s *Server) track(l *listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return false
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) untrack(l *listener) {
+	s.mu.Lock()
+	delete(s.listeners, l)
+	s.settle()
+	s.mu.Unlock()
+}
+
+// settle closes idle once nothing is left to wait for; s.mu is held.
+func (s *Server) settle() {
+	if !s.draining.Load() || len(s.listeners) > 0 || len(s.conns) > 0 {
+		return
+	}
+	select {
+	case <-s.idle:
+	default:
+		close(s.idle)
+	}
+}
+
+// backlogGrace is how long a listener goes on accepting once Shutdown has begun:
+// clients whose connection is complete in the kernel's queue get their answer.
+const backlogGrace = 10 * time.Millisecond
+
+func (l *listener) stop() {
+	if d, ok := l.Listener.Listener.(interface{ SetDeadline(time.Time) error }); !ok || d.SetDeadline(time.Now().Add(backlogGrace)) != nil {
+		_ = l.Close() // Serve returns either way
+	}
+}
+
+// Shutdown ends the server gracefully: it stops listening, closes idle
+// connections, lets every exchange that has begun come to its end, telling its
+// client that the connection closes, and returns nil when none is left. When ctx
+// is done first it cuts the rest and returns ctx's error. Later calls wait too.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining.Store(true)
+	for l := range s.listeners {
+		l.stop()
+	}
+	for c := range s.conns {
+		c.wake()
+	}
+	s.settle()
+	s.mu.Unlock()
+	select {
+	case <-s.idle:
+		s.end()
+		return nil
+	case <-ctx.Done():
+		s.Close()
+		return ctx.Err()
+	}
+}
+
+// Close ends the server at once: it stops listening, cancels every request's
+// context and cuts every connection. It waits for handlers to return.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	s.draining.Store(true)
+	s.cancel()
+	for l := range s.listeners {
+		l.Close()
+	}
+	for c := range s.conns {
+		c.nc.Close()
+	}
+	s.settle()
+	s.mu.Unlock()
+	<-s.idle
+	s.end()
+	return nil
+}
+
+// end releases what outlives connections.
+func (s *Server) end() {
+	s.cancel()
+	if s.records != nil {
+		s.records.close()
+	}
+}
+
+// Stats returns the counts as they are now.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := Stats{Conns: len(s.conns), Requests: s.requests.Load()}
+	if s.records != nil {
+		st.DroppedRecords = s.records.dropped.Load()
+	}
+	return st
+}
