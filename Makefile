@@ -1,0 +1,36 @@
+# What CI runs, step by step. Each step works alone.
+
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME = 10s
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+check: test format vet cross race fuzz ## everything that CI runs
+
+test: ## all tests of the root module
+	go test ./...
+
+format: ## every file is as gofmt would write it, and go.mod as go mod tidy would
+	@test -z "$$(gofmt -l .)" || { echo "not formatted:"; gofmt -l .; exit 1; }
+	go mod tidy -diff
+
+vet: ## go vet and staticcheck
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+cross: ## the packages build and vet on other platforms
+	GOOS=windows go vet ./h1 ./transport/... ./kvstore ./server/... ./cmd/... ./examples/...
+	GOOS=darwin go vet ./h1 ./transport/... ./kvstore ./server/... ./cmd/... ./examples/...
+
+race: ## all tests under the race detector
+	go test -race ./...
+
+fuzz: ## each fuzz target for FUZZTIME
+	@for t in $$(go test ./fuzz -list '^Fuzz' | grep ^Fuzz); do \
+		echo "fuzz $$t"; go test ./fuzz -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) || exit 1; done
+
+bench: ## benchmarks of the hot paths
+	go test -run '^$$' -bench . ./h1 ./server ./kvstore
+
+.PHONY: help check test format vet cross race fuzz bench
