@@ -21,12 +21,10 @@ const minRoom = 4 << 10
 func (a *arriving) Read(p []byte) (int, error) {
 	c := (*conn)(a)
 	for {
-		ev, used, err := c.proto.Next(c.in[c.r:c.w])
-		c.r += used
+		ev, err := c.next()
 		if err != nil {
-			if e, ok := err.(*h1.Error); ok && e.Remote {
-				fault := *e
-				return 0, &Error{Status: fault.Status, Err: fmt.Errorf("server: request body: %w", &fault)}
+			if fault := c.fault(err); fault != nil {
+				return 0, &Error{Status: fault.Status, Err: fmt.Errorf("server: request body: %w", fault)}
 			}
 			return 0, io.ErrClosedPipe
 		}

@@ -12,7 +12,7 @@ type Config struct {
 	// RenderError makes the response that a client reads when a request is
 	// refused or a handler has failed. r is nil if there was no complete request.
 	// Its status is set and its connection closed as the fault demands. nil: the
-	// status in words, as text/plain.
+	// status in words and what was wrong with the input, as text/plain.
 	RenderError func(r *Request, status int, err error) Response
 
 	// ServerName is the value of the Server field; "": no such field.

@@ -27,6 +27,7 @@ type conn struct {
 	*work // borrowed; nil while nothing is going on
 
 	served  int      // requests begun
+	taken   int64    // bytes consumed before work was borrowed
 	waiting h1.Phase // what until was set for
 	until   time.Time
 	over    bool // past MaxConns: answer 503
@@ -50,6 +51,7 @@ type work struct {
 	proto h1.ServerConn
 	in    []byte // input; in[r:w] is not consumed
 	r, w  int
+	used  int64  // bytes consumed since it was borrowed
 	out   []byte // output that is not written yet
 	now   time.Time
 	exchange
@@ -151,8 +153,7 @@ func (c *conn) Step(n int) (out []byte, next transport.Next) {
 		c.proto.CloseInput()
 	}
 	for len(c.out) < batchSize {
-		ev, used, err := c.proto.Next(c.in[c.r:c.w])
-		c.r += used
+		ev, err := c.next()
 		switch {
 		case c.broken:
 			return c.out, transport.Close
@@ -175,6 +176,14 @@ func (c *conn) Step(n int) (out []byte, next transport.Next) {
 		}
 	}
 	return c.out, transport.More
+}
+
+// next is the protocol's next event.
+func (c *conn) next() (h1.Event, error) {
+	ev, n, err := c.proto.Next(c.in[c.r:c.w])
+	c.r += n
+	c.used += int64(n)
+	return ev, err
 }
 
 // wait decides how to wait for more input.
@@ -202,7 +211,8 @@ func (c *conn) wait() ([]byte, transport.Next) {
 func (c *conn) release() {
 	w := c.work
 	c.work = nil
-	w.r, w.w, w.exchange = 0, 0, exchange{}
+	c.taken += w.used
+	w.r, w.w, w.used, w.exchange = 0, 0, 0, exchange{}
 	if len(w.in) <= 4*inputSize && cap(w.out) <= 4*batchSize {
 		works.Put(w)
 	}
@@ -223,8 +233,7 @@ func (c *conn) resume() bool {
 // found behind it (RFC 9112 9.3).
 func (c *conn) drain() bool {
 	for left := c.lst.limits.MaxUnread; c.proto.Phase() == h1.PhaseDrain; {
-		ev, used, err := c.proto.Next(c.in[c.r:c.w])
-		c.r += used
+		ev, err := c.next()
 		left -= int64(len(ev.Data))
 		if err != nil || left < 0 && c.lst.limits.MaxUnread >= 0 || ev.Kind == h1.EventNeedData && c.fill() != nil {
 			c.linger = true // the response is out, and nobody would read another

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"strings"
 
 	"postern/h1"
 )
@@ -44,9 +45,27 @@ func statusOf(err error) int {
 	return 500
 }
 
-// renderError is the default of Config.RenderError: the status in words.
-func renderError(_ *Request, status int, _ error) Response {
-	return Text(statusLine(status)).WithStatus(status)
+// renderError is the default of Config.RenderError: the status in words, and what
+// was wrong with the input.
+func renderError(_ *Request, status int, err error) Response {
+	text := statusLine(status)
+	if why := reason(err); why != "" {
+		text = text[:len(text)-1] + ": " + why + "\n"
+	}
+	return Text(text).WithStatus(status)
+}
+
+// reason returns what a client may know of an error: what it did itself.
+func reason(err error) string {
+	if e, ok := errors.AsType[*h1.Error](err); ok && e.Remote {
+		return strings.TrimPrefix(e.Error(), "h1: ")
+	}
+	for _, own := range []error{ErrBodyTooLarge, ErrBodyTimeout, ErrBodyTruncated} {
+		if errors.Is(err, own) {
+			return strings.TrimPrefix(err.Error(), "server: ")
+		}
+	}
+	return ""
 }
 
 // statusLine returns a text such as "404 Not Found\n".

@@ -171,10 +171,21 @@ func (c *conn) render(status int, err error) (page Response) {
 // refuseInput answers input that is no HTTP (RFC 9112 2.2). If a response has
 // begun already, closing is all that is left.
 func (c *conn) refuseInput(err error) {
-	if e, ok := err.(*h1.Error); ok && e.Remote {
-		fault := *e
-		c.reject(fault.Status, &fault)
+	if fault := c.fault(err); fault != nil {
+		c.reject(fault.Status, fault)
 	}
+}
+
+// fault returns a copy of the client's fault, its offset counted from the
+// connection's first byte, or nil if err is none.
+func (c *conn) fault(err error) *h1.Error {
+	e, ok := err.(*h1.Error)
+	if !ok || !e.Remote {
+		return nil
+	}
+	fault := *e
+	fault.Offset += c.taken
+	return &fault
 }
 
 // reject gives up on what the client is sending.

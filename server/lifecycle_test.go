@@ -141,7 +141,7 @@ func TestAccessLog(t *testing.T) {
 		got := regexp.MustCompile(`time=\S+ `).ReplaceAllString(log.String(), "")
 		want := `level=INFO msg=request id=1 method=POST target="/echo?a=b" status=200 bytes=3 duration=0s listener=memory remote=X
 level=INFO msg=request id=2 method=HEAD target=/ status=200 bytes=0 duration=0s listener=memory remote=X
-level=INFO msg=request id=3 method="" target="" status=400 bytes=16 duration=0s listener=memory remote=X
+level=INFO msg=request id=3 method="" target="" status=400 bytes=51 duration=0s listener=memory remote=X
 `
 		got = regexp.MustCompile(`remote=\S+`).ReplaceAllString(got, "remote=X")
 		got = regexp.MustCompile(`listener=\S+`).ReplaceAllString(got, "listener=memory")
@@ -193,7 +193,7 @@ func TestListeners(t *testing.T) {
 		for _, tc := range []struct {
 			ln         *memory.Listener
 			path, want string
-		}{{one, "/123456", "main one"}, {two, "/1", "other two"}, {two, "/123456", "414 URI Too Long\n"}} {
+		}{{one, "/123456", "main one"}, {two, "/1", "other two"}, {two, "/123456", "414 URI Too Long: request-target too long at byte 9\n"}} {
 			c, err := tc.ln.Dial(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -149,10 +149,10 @@ func TestExchanges(t *testing.T) {
 	ok := func(body string) string {
 		return fmt.Sprintf("HTTP/1.1 200 OK\nContent-Type: text/plain; charset=utf-8\nContent-Length: %d\n\n%s", len(body), body)
 	}
-	page := func(status int, more string) string {
-		text := fmt.Sprintf("%d %s\n", status, h1.StatusText(status))
-		return fmt.Sprintf("HTTP/1.1 %d %s\nContent-Type: text/plain; charset=utf-8\n%sContent-Length: %d\nConnection: close\n\n%s",
-			status, h1.StatusText(status), more, len(text), text)
+	page := func(status int, why string) string {
+		text := fmt.Sprintf("%d %s%s\n", status, h1.StatusText(status), why)
+		return fmt.Sprintf("HTTP/1.1 %d %s\nContent-Type: text/plain; charset=utf-8\nContent-Length: %d\nConnection: close\n\n%s",
+			status, h1.StatusText(status), len(text), text)
 	}
 	bin := func(body string) string {
 		return fmt.Sprintf("HTTP/1.1 200 OK\nContent-Type: application/octet-stream\nContent-Length: %d\n\n%s", len(body), body)
@@ -202,29 +202,29 @@ func TestExchanges(t *testing.T) {
 		{"response splitting", get("/inject") + get("/"), page(500, "")},
 		{"length is the engine's", get("/length") + get("/"), page(500, "")},
 		{"interim status as final", get("/interim") + get("/"), page(500, "")},
-		{"body over the limit, announced", post("/echo", strings.Repeat("x", 400_001)) + get("/"), page(413, "")},
-		{"body over the limit, chunked", chunkedPost("/echo", "61a81\r\n"+strings.Repeat("x", 400_001)+"\r\n0\r\n\r\n") + get("/"), page(413, "")},
-		{"body malformed", chunkedPost("/echo", "3\r\nabcX"), page(400, "")},
-		{"body cut short", post("/echo", "abc")[:len(post("/echo", "abc"))-1], page(400, "")},
+		{"body over the limit, announced", post("/echo", strings.Repeat("x", 400_001)) + get("/"), page(413, ": request body too large: limit 400000 bytes")},
+		{"body over the limit, chunked", chunkedPost("/echo", "61a81\r\n"+strings.Repeat("x", 400_001)+"\r\n0\r\n\r\n") + get("/"), page(413, ": request body too large: limit 400000 bytes")},
+		{"body malformed", chunkedPost("/echo", "3\r\nabcX"), page(400, ": no CRLF after chunk-data at byte 66")},
+		{"body cut short", post("/echo", "abc")[:len(post("/echo", "abc"))-1], page(400, ": input ended inside a message at byte 53")},
 
 		// Ten kinds of bad input: one answer, a close, and no word on what follows.
-		{"row 2: bare LF", "GET / HTTP/1.1\nHost: a\n\n" + get("/hidden"), page(400, "")},
-		{"row 3: bare CR", "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n" + get("/hidden"), page(400, "")},
-		{"row 12: fragment", get("/#") + get("/hidden"), page(400, "")},
-		{"row 18: no Host", "GET / HTTP/1.1\r\n\r\n" + get("/hidden"), page(400, "")},
-		{"row 21: space before colon", get("/", "X : y\r\n") + get("/hidden"), page(400, "")},
-		{"row 30: two framings", post("/echo", "0\r\n\r\n", "Transfer-Encoding: chunked\r\n") + get("/hidden"), page(400, "")},
-		{"row 31: chunked in 1.0", "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + get("/hidden"), page(400, "")},
-		{"row 36: length", get("/", "Content-Length: 1x\r\n") + get("/hidden"), page(400, "")},
-		{"row 51: chunk-size", chunkedPost("/echo", "0x3\r\nabc\r\n0\r\n\r\n") + get("/hidden"), page(400, "")},
-		{"row 52: chunk's end", chunkedPost("/echo", "3\nabc\r\n0\r\n\r\n") + get("/hidden"), page(400, "")},
-		{"row 13: target too long", get("/"+strings.Repeat("x", 9000)) + get("/hidden"), page(414, "")},
-		{"row 24: head too large", get("/", "X: "+strings.Repeat("x", 70_000)+"\r\n") + get("/hidden"), page(431, "")},
-		{"row 24: too many fields", get("/", strings.Repeat("X: y\r\n", 100)) + get("/hidden"), page(431, "")},
-		{"row 33: coding", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n" + get("/hidden"), page(501, "")},
-		{"row 8: version", "GET / HTTP/2.0\r\n" + host + "\r\n" + get("/hidden"), page(505, "")},
-		{"bad after good", get("/") + "BAD\r\n\r\n" + get("/hidden"), ok("hello") + page(400, "")},
-		{"head too large for HEAD", "HEAD / HTTP/1.1\r\n" + host + "X : y\r\n\r\n", strings.TrimSuffix(page(400, ""), "400 Bad Request\n")},
+		{"row 2: bare LF", "GET / HTTP/1.1\nHost: a\n\n" + get("/hidden"), page(400, ": bare LF at byte 14")},
+		{"row 3: bare CR", "GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n" + get("/hidden"), page(400, ": bare CR at byte 23")},
+		{"row 12: fragment", get("/#") + get("/hidden"), page(400, ": invalid request-target at byte 5")},
+		{"row 18: no Host", "GET / HTTP/1.1\r\n\r\n" + get("/hidden"), page(400, ": no Host at byte 16")},
+		{"row 21: space before colon", get("/", "X : y\r\n") + get("/hidden"), page(400, ": whitespace before the field's colon at byte 26")},
+		{"row 30: two framings", post("/echo", "0\r\n\r\n", "Transfer-Encoding: chunked\r\n") + get("/hidden"), page(400, ": Content-Length beside Transfer-Encoding at byte 68")},
+		{"row 31: chunked in 1.0", "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + get("/hidden"), page(400, ": Transfer-Encoding in an HTTP/1.0 message at byte 40")},
+		{"row 36: length", get("/", "Content-Length: 1x\r\n") + get("/hidden"), page(400, ": invalid Content-Length at byte 41")},
+		{"row 51: chunk-size", chunkedPost("/echo", "0x3\r\nabc\r\n0\r\n\r\n") + get("/hidden"), page(400, ": invalid chunk-size at byte 61")},
+		{"row 52: chunk's end", chunkedPost("/echo", "3\nabc\r\n0\r\n\r\n") + get("/hidden"), page(400, ": bare LF at byte 61")},
+		{"row 13: target too long", get("/"+strings.Repeat("x", 9000)) + get("/hidden"), page(414, ": request-target too long at byte 8234")},
+		{"row 24: head too large", get("/", "X: "+strings.Repeat("x", 70_000)+"\r\n") + get("/hidden"), page(431, ": head too large at byte 65536")},
+		{"row 24: too many fields", get("/", strings.Repeat("X: y\r\n", 100)) + get("/hidden"), page(431, ": too many field lines at byte 619")},
+		{"row 33: coding", "POST / HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n" + get("/hidden"), page(501, ": unknown transfer coding at byte 45")},
+		{"row 8: version", "GET / HTTP/2.0\r\n" + host + "\r\n" + get("/hidden"), page(505, ": HTTP version not supported at byte 11")},
+		{"bad after good", get("/") + "BAD\r\n\r\n" + get("/hidden"), ok("hello") + page(400, ": malformed request-line at byte 30")},
+		{"head too large for HEAD", "HEAD / HTTP/1.1\r\n" + host + "X : y\r\n\r\n", strings.SplitAfter(page(400, ": whitespace before the field's colon at byte 27"), "\n\n")[0]},
 	} {
 		if tc.name == "streamed both ways" {
 			tc.want = ok("hello") // behind a response whose chunks depend on the reads
