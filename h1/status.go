@@ -1,6 +1,6 @@
 package h1
 
-// StatusText returns the reason phrase that RFC 9110 15 (or RFC 6585) gives a
+// StatusText returns the reason phrase that RFC 9110 15 (or RFC 4918 or 6585) gives a
 // status code, and "" for one it does not know.
 func StatusText(status int) string {
 	switch status {
@@ -98,6 +98,10 @@ func StatusText(status int) string {
 		return "Gateway Timeout"
 	case 505:
 		return "HTTP Version Not Supported"
+	case 507:
+		return "Insufficient Storage"
+	case 511:
+		return "Network Authentication Required"
 	}
 	return ""
 }

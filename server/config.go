@@ -21,6 +21,10 @@ type Config struct {
 	// RefuseHTTP10 answers HTTP/1.0 requests with 505.
 	RefuseHTTP10 bool
 
+	// ShutdownGrace is how long Run lets exchanges go on that have begun. Default
+	// 10 s; negative: as long as they take.
+	ShutdownGrace time.Duration
+
 	// Log receives what an operator should know: panics, handlers' errors, accept
 	// errors. nil: slog.Default().
 	Log *slog.Logger

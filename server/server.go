@@ -64,6 +64,7 @@ func New(h Handler, cfg Config) *Server {
 	if cfg.RenderError == nil {
 		cfg.RenderError = renderError
 	}
+	inherit(&cfg.ShutdownGrace, 10*time.Second)
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
