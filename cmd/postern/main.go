@@ -1,0 +1,155 @@
+// Postern serves a key-value store over HTTP, and looks into its file while
+// nobody serves it. "postern help" says how.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+const help = `postern serves a key-value store over HTTP.
+
+postern [serve] [flags]         serve until Ctrl-C; a second Ctrl-C ends it at once
+  --addr HOST:PORT   where to listen; without it 127.0.0.1:8080, or the next free
+                     port up to 8180
+  --unix PATH        listen on a Unix socket too
+  --db FILE          keep the store in FILE; without it in memory, gone at exit
+  --table NAME       serve this table; may be repeated; without it: default
+  --token TOKEN      ask clients for "Authorization: Bearer TOKEN"; the environment
+                     variable POSTERN_TOKEN does the same; needed beyond loopback
+  --quiet            no access log
+
+postern kv get KEY              write the value as it is; a terminal gets a newline
+                                behind it if it has none
+postern kv put KEY [VALUE|-]    write the entry, new or not; - or nothing: from stdin
+postern kv add KEY [VALUE|-]    the same, if there is none yet
+postern kv del KEY              remove the entry
+postern kv ls [PREFIX]          keys, one a line, in order; one that does not print
+                                stands in quotes, with escapes
+  --db FILE          the store; put and add make it if there is none
+  --table NAME       the table; without it: default
+
+postern help                    this text
+
+Flags stand before or behind operands; -- ends them, for a key that begins with -.
+Exit status: 0 done, 1 failed, 2 not understood.
+`
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// program is what a command talks to.
+type program struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+}
+
+// run is the program without its process. It returns the exit status. Serving
+// ends with ctx, and with SIGINT and SIGTERM.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	p := &program{stdin, stdout, stderr}
+	err := p.command(ctx, args)
+	var misuse *usageError
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(stdout, help)
+		return 0
+	case errors.As(err, &misuse):
+		fmt.Fprintf(stderr, "postern: %v\nTry \"postern help\".\n", err)
+		return 2
+	}
+	fmt.Fprintln(stderr, "postern:", err)
+	return 1
+}
+
+func (p *program) command(ctx context.Context, args []string) error {
+	if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+		return p.serve(ctx, args)
+	}
+	switch args[0] {
+	case "serve":
+		return p.serve(ctx, args[1:])
+	case "kv":
+		return p.kv(ctx, args[1:])
+	case "help":
+		return flag.ErrHelp
+	}
+	return usagef("no command %q%s", args[0], nearest(args[0], "serve", "kv", "help"))
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+func usagef(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// parse reads flags and operands in any order. Behind "--" all are operands.
+func parse(flags *flag.FlagSet, args []string) (operands []string, err error) {
+	flags.SetOutput(io.Discard) // run reports
+	for {
+		if err := flags.Parse(args); err != nil {
+			if errors.Is(err, flag.ErrHelp) {
+				return nil, err
+			}
+			return nil, usagef("%s: %v", flags.Name(), err)
+		}
+		rest := flags.Args()
+		if used := len(args) - len(rest); used > 0 && args[used-1] == "--" {
+			return append(operands, rest...), nil
+		}
+		if len(rest) == 0 {
+			return operands, nil
+		}
+		operands, args = append(operands, rest[0]), rest[1:]
+	}
+}
+
+// nearest returns a question that names the word meant, or "".
+func nearest(word string, words ...string) string {
+	best, least := "", 3
+	for _, w := range words {
+		d := distance(word, w)
+		if strings.HasPrefix(word, w) || word != "" && strings.HasPrefix(w, word) {
+			d = 1
+		}
+		if d < least && d < len(w) {
+			best, least = w, d
+		}
+	}
+	if best == "" {
+		return "; there are: " + strings.Join(words, ", ")
+	}
+	return fmt.Sprintf("; did you mean %q?", best)
+}
+
+// distance counts the bytes to insert, remove or replace to get from a to b.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,232 @@
+package main_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	main "postern/examples/echo"
+)
+
+// program is a running echo.
+type program struct {
+	addrs []string // as it printed them
+	stop  func() error
+}
+
+// start runs the program with these flags until the test ends or calls stop.
+func start(t *testing.T, listeners int, args ...string) program {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	out, in := io.Pipe()
+	ended := make(chan error, 1)
+	go func() { // ends with cancel
+		err := main.Run(ctx, args, in, io.Discard)
+		in.Close()
+		ended <- err
+	}()
+	p := program{stop: sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})}
+	t.Cleanup(func() {
+		if err := p.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	lines := bufio.NewScanner(out)
+	for range listeners {
+		if !lines.Scan() {
+			t.Fatalf("ended before it listened: %v", p.stop())
+		}
+		addr, ok := strings.CutPrefix(lines.Text(), "listening on ")
+		if !ok {
+			t.Fatalf("printed %q", lines.Text())
+		}
+		p.addrs = append(p.addrs, addr)
+	}
+	return p
+}
+
+// connect connects to an address as it was printed.
+func connect(addr string) (net.Conn, error) {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return net.Dial("unix", path)
+	}
+	return net.Dial("tcp", addr)
+}
+
+func dial(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	conn, err := connect(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// client sends every request over connections to addr.
+func client(t *testing.T, addr string) *http.Client {
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return connect(addr)
+	}}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// call sends a request and returns the response with its content.
+func call(t *testing.T, c *http.Client, method, path, body string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	content, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(content)
+}
+
+func TestAnswers(t *testing.T) {
+	c := client(t, start(t, 1, "-addr", "127.0.0.1:0").addrs[0])
+	const notFound = "not found: there are /, /500, /12k and /echo\n"
+	for _, tt := range []struct {
+		method, path, body string
+		status             int
+		want               string
+		mediaType          string
+	}{
+		{"GET", "/", "", 200, "Hello, World!", "text/plain"},
+		{"GET", "/?x=1", "", 200, "Hello, World!", "text/plain"},
+		{"HEAD", "/", "", 200, "", "text/plain"},
+		{"GET", "/500", "", 200, strings.Repeat("x", 500), "text/plain"},
+		{"GET", "/12k", "", 200, strings.Repeat("x", 12288), "text/plain"},
+		{"POST", "/echo", "some text", 200, "some text", "application/octet-stream"},
+		{"POST", "/echo", "", 200, "", "application/octet-stream"},
+		{"POST", "/echo", strings.Repeat("0123456789abcdef", 1<<19), 200, strings.Repeat("0123456789abcdef", 1<<19), "application/octet-stream"},
+		{"POST", "/", "x", 405, "method not allowed: this path takes GET, HEAD\n", ""},
+		{"DELETE", "/12k", "", 405, "method not allowed: this path takes GET, HEAD\n", ""},
+		{"GET", "/echo", "", 405, "method not allowed: this path takes POST\n", ""},
+		{"GET", "/nope", "", 404, notFound, ""},
+		{"POST", "/echo/", "x", 404, notFound, ""},
+	} {
+		resp, got := call(t, c, tt.method, tt.path, tt.body)
+		if resp.StatusCode != tt.status || got != tt.want {
+			t.Errorf("%s %s: %d %.60q, want %d %.60q", tt.method, tt.path, resp.StatusCode, got, tt.status, tt.want)
+		}
+		if got := resp.Header.Get("Content-Type"); tt.mediaType != "" && got != tt.mediaType {
+			t.Errorf("%s %s: Content-Type %q, want %q", tt.method, tt.path, got, tt.mediaType)
+		}
+		if got := resp.Header.Get("Allow"); (resp.StatusCode == 405) != (got != "") {
+			t.Errorf("%s %s: %d with Allow %q", tt.method, tt.path, resp.StatusCode, got)
+		}
+	}
+	if resp, _ := call(t, c, "HEAD", "/12k", ""); resp.ContentLength != 12288 {
+		t.Errorf("HEAD /12k: Content-Length %d", resp.ContentLength)
+	}
+	if resp, _ := call(t, c, "POST", "/echo", strings.Repeat("x", 8<<20+1)); resp.StatusCode != 413 {
+		t.Errorf("POST of more than 8 MiB: %d, want 413", resp.StatusCode)
+	}
+}
+
+func TestListensOnBoth(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "echo.sock")
+	p := start(t, 2, "-addr", "127.0.0.1:0", "-unix", path)
+	if p.addrs[1] != "unix:"+path {
+		t.Errorf("listening on %q, want unix:%s", p.addrs[1], path)
+	}
+	for _, addr := range p.addrs {
+		if resp, got := call(t, client(t, addr), "POST", "/echo", addr); resp.StatusCode != 200 || got != addr {
+			t.Errorf("%s: %d %q", addr, resp.StatusCode, got)
+		}
+	}
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+func TestUnixAlone(t *testing.T) {
+	p := start(t, 1, "-unix", filepath.Join(t.TempDir(), "s"))
+	if resp, got := call(t, client(t, p.addrs[0]), "GET", "/", ""); resp.StatusCode != 200 || got != "Hello, World!" {
+		t.Errorf("%d %q", resp.StatusCode, got)
+	}
+}
+
+// An exchange that has begun when the program is told to stop gets its answer.
+func TestStopLetsExchangesFinish(t *testing.T) {
+	p := start(t, 1, "-addr", "127.0.0.1:0")
+	conn := dial(t, p.addrs[0])
+	answers := bufio.NewReader(conn)
+	io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
+	if line, err := answers.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
+		t.Fatalf("%q, %v", line, err)
+	}
+	answers.ReadString('\n')
+	ended := make(chan error)
+	go func() { ended <- p.stop() }() // ends with the exchange
+	for {                             // until it has stopped listening
+		other, err := net.Dial("tcp", p.addrs[0])
+		if errors.Is(err, syscall.ECONNREFUSED) {
+			break
+		}
+		if err == nil {
+			other.Close()
+		}
+	}
+	io.WriteString(conn, "hello")
+	resp, err := http.ReadResponse(answers, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(resp.Body); string(got) != "hello" || err != nil || !resp.Close {
+		t.Errorf("%q, %v, close %v", got, err, resp.Close)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestBadFlags(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	path := filepath.Join(t.TempDir(), "s")
+	for _, tt := range []struct {
+		args []string
+		want string // in the error or on stderr
+	}{
+		{[]string{"-nope"}, "flag provided but not defined: -nope"},
+		{[]string{"8080"}, `echo: argument "8080": there are only flags`},
+		{[]string{"-addr", taken.Addr().String()}, "address already in use"},
+		{[]string{"-addr", "127.0.0.1:0", "-unix", filepath.Join(path, "no", "folder")}, "unix: listen"},
+		{[]string{"-help"}, "listen on a Unix socket"},
+	} {
+		var stderr strings.Builder
+		err := main.Run(t.Context(), tt.args, io.Discard, &stderr)
+		if err == nil || !strings.Contains(err.Error()+stderr.String(), tt.want) {
+			t.Errorf("%q: %v, stderr %q, want %q", tt.args, err, stderr.String(), tt.want)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+// Stress is the workload that the Python package freetser is measured with, on a
+// key-value store:
+//
+//	GET /stress-test/ID     "Created: ID", or "Found: ID, counter=N"
+//	POST /stress-test/ID    "Created: ID" or "Updated: ID"; 409 if another was faster
+//	DELETE /stress-test/ID  "Deleted: ID"; 404 if there is none
+//	GET /items              "Items: N" and the first ten keys
+//	anything else           what the request was
+//
+// The store is in memory, or with -db in a file. HTTP/1.0 is refused, as there.
+//
+// It listens on -addr, on -unix, or on both, and says "listening on ADDR" for
+// each once it can accept. SIGINT and SIGTERM let it finish what has begun; a
+// second one ends it at once.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"postern/examples/internal/listen"
+	"postern/kvstore"
+	"postern/server"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // from here on signals do what they always do
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "stress:", err)
+		os.Exit(1)
+	}
+}
+
+// errUsage is the error of flags that make no sense; package flag has told why.
+var errUsage = errors.New("usage")
+
+// run is the program: it serves until ctx ends.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("stress", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	on := listen.On(flags)
+	db := flags.String("db", "", "keep the items in `FILE` (in memory if not given)")
+	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return errUsage
+	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "stress: argument %q: there are only flags\n", flags.Arg(0))
+		return errUsage
+	}
+	listeners, err := on.Open(stdout)
+	if err != nil {
+		return err
+	}
+	store, err := open(*db)
+	if err != nil {
+		listen.Close(listeners)
+		return err
+	}
+	srv := server.New(app{store}.handle, server.Config{
+		Limits:       server.Limits{MaxBody: maxBody},
+		RefuseHTTP10: true,
+		RenderError:  renderError,
+	})
+	err = srv.Run(ctx, listeners...)
+	return errors.Join(err, store.Close(context.WithoutCancel(ctx)))
+}
+
+func open(db string) (*kvstore.Store, error) {
+	options := kvstore.Options{Tables: kvstore.Tables(table)}
+	if db == "" {
+		return kvstore.OpenMemory(options)
+	}
+	return kvstore.Open(db, options)
+}
