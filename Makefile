@@ -6,7 +6,7 @@ FUZZTIME = 10s
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-check: test format vet cross race fuzz ## everything that CI runs
+check: test format vet cross race fuzz blackbox ## everything that CI runs
 
 test: ## all tests of the root module
 	go test ./...
@@ -30,7 +30,10 @@ fuzz: ## each fuzz target for FUZZTIME
 	@for t in $$(go test ./fuzz -list '^Fuzz' | grep ^Fuzz); do \
 		echo "fuzz $$t"; go test ./fuzz -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) || exit 1; done
 
+blackbox: ## real clients against the real programs; installs what is missing
+	.ci/blackbox
+
 bench: ## benchmarks of the hot paths
 	go test -run '^$$' -bench . ./h1 ./server ./kvstore
 
-.PHONY: help check test format vet cross race fuzz bench
+.PHONY: help check test format vet cross race fuzz blackbox bench
