@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -11,101 +10,15 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
 	main "postern/examples/echo"
+	"postern/examples/internal/programtest"
 )
 
-// program is a running echo.
-type program struct {
-	addrs []string // as it printed them
-	stop  func() error
-}
-
-// start runs the program with these flags until the test ends or calls stop.
-func start(t *testing.T, listeners int, args ...string) program {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	out, in := io.Pipe()
-	ended := make(chan error, 1)
-	go func() { // ends with cancel
-		err := main.Run(ctx, args, in, io.Discard)
-		in.Close()
-		ended <- err
-	}()
-	p := program{stop: sync.OnceValue(func() error {
-		cancel()
-		return <-ended
-	})}
-	t.Cleanup(func() {
-		if err := p.stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	lines := bufio.NewScanner(out)
-	for range listeners {
-		if !lines.Scan() {
-			t.Fatalf("ended before it listened: %v", p.stop())
-		}
-		addr, ok := strings.CutPrefix(lines.Text(), "listening on ")
-		if !ok {
-			t.Fatalf("printed %q", lines.Text())
-		}
-		p.addrs = append(p.addrs, addr)
-	}
-	return p
-}
-
-// connect connects to an address as it was printed.
-func connect(addr string) (net.Conn, error) {
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		return net.Dial("unix", path)
-	}
-	return net.Dial("tcp", addr)
-}
-
-func dial(t *testing.T, addr string) net.Conn {
-	t.Helper()
-	conn, err := connect(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
-}
-
-// client sends every request over connections to addr.
-func client(t *testing.T, addr string) *http.Client {
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		return connect(addr)
-	}}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-// call sends a request and returns the response with its content.
-func call(t *testing.T, c *http.Client, method, path, body string) (*http.Response, string) {
-	t.Helper()
-	req, err := http.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := c.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	content, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp, string(content)
-}
-
 func TestAnswers(t *testing.T) {
-	c := client(t, start(t, 1, "-addr", "127.0.0.1:0").addrs[0])
+	c := programtest.Client(t, programtest.Start(t, main.Run, 1, "-addr", "127.0.0.1:0").Addrs[0])
 	const notFound = "not found: there are /, /500, /12k and /echo\n"
 	for _, tt := range []struct {
 		method, path, body string
@@ -127,7 +40,7 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/nope", "", 404, notFound, ""},
 		{"POST", "/echo/", "x", 404, notFound, ""},
 	} {
-		resp, got := call(t, c, tt.method, tt.path, tt.body)
+		resp, got := programtest.Call(t, c, tt.method, tt.path, tt.body)
 		if resp.StatusCode != tt.status || got != tt.want {
 			t.Errorf("%s %s: %d %.60q, want %d %.60q", tt.method, tt.path, resp.StatusCode, got, tt.status, tt.want)
 		}
@@ -138,26 +51,26 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s %s: %d with Allow %q", tt.method, tt.path, resp.StatusCode, got)
 		}
 	}
-	if resp, _ := call(t, c, "HEAD", "/12k", ""); resp.ContentLength != 12288 {
+	if resp, _ := programtest.Call(t, c, "HEAD", "/12k", ""); resp.ContentLength != 12288 {
 		t.Errorf("HEAD /12k: Content-Length %d", resp.ContentLength)
 	}
-	if resp, _ := call(t, c, "POST", "/echo", strings.Repeat("x", 8<<20+1)); resp.StatusCode != 413 {
+	if resp, _ := programtest.Call(t, c, "POST", "/echo", strings.Repeat("x", 8<<20+1)); resp.StatusCode != 413 {
 		t.Errorf("POST of more than 8 MiB: %d, want 413", resp.StatusCode)
 	}
 }
 
 func TestListensOnBoth(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "echo.sock")
-	p := start(t, 2, "-addr", "127.0.0.1:0", "-unix", path)
-	if p.addrs[1] != "unix:"+path {
-		t.Errorf("listening on %q, want unix:%s", p.addrs[1], path)
+	p := programtest.Start(t, main.Run, 2, "-addr", "127.0.0.1:0", "-unix", path)
+	if p.Addrs[1] != "unix:"+path {
+		t.Errorf("listening on %q, want unix:%s", p.Addrs[1], path)
 	}
-	for _, addr := range p.addrs {
-		if resp, got := call(t, client(t, addr), "POST", "/echo", addr); resp.StatusCode != 200 || got != addr {
+	for _, addr := range p.Addrs {
+		if resp, got := programtest.Call(t, programtest.Client(t, addr), "POST", "/echo", addr); resp.StatusCode != 200 || got != addr {
 			t.Errorf("%s: %d %q", addr, resp.StatusCode, got)
 		}
 	}
-	if err := p.stop(); err != nil {
+	if err := p.Stop(); err != nil {
 		t.Error(err)
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
@@ -166,16 +79,16 @@ func TestListensOnBoth(t *testing.T) {
 }
 
 func TestUnixAlone(t *testing.T) {
-	p := start(t, 1, "-unix", filepath.Join(t.TempDir(), "s"))
-	if resp, got := call(t, client(t, p.addrs[0]), "GET", "/", ""); resp.StatusCode != 200 || got != "Hello, World!" {
+	p := programtest.Start(t, main.Run, 1, "-unix", filepath.Join(t.TempDir(), "s"))
+	if resp, got := programtest.Call(t, programtest.Client(t, p.Addrs[0]), "GET", "/", ""); resp.StatusCode != 200 || got != "Hello, World!" {
 		t.Errorf("%d %q", resp.StatusCode, got)
 	}
 }
 
 // An exchange that has begun when the program is told to stop gets its answer.
 func TestStopLetsExchangesFinish(t *testing.T) {
-	p := start(t, 1, "-addr", "127.0.0.1:0")
-	conn := dial(t, p.addrs[0])
+	p := programtest.Start(t, main.Run, 1, "-addr", "127.0.0.1:0")
+	conn := programtest.Dial(t, p.Addrs[0])
 	answers := bufio.NewReader(conn)
 	io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n")
 	if line, err := answers.ReadString('\n'); line != "HTTP/1.1 100 Continue\r\n" {
@@ -183,9 +96,9 @@ func TestStopLetsExchangesFinish(t *testing.T) {
 	}
 	answers.ReadString('\n')
 	ended := make(chan error)
-	go func() { ended <- p.stop() }() // ends with the exchange
+	go func() { ended <- p.Stop() }() // ends with the exchange
 	for {                             // until it has stopped listening
-		other, err := net.Dial("tcp", p.addrs[0])
+		other, err := net.Dial("tcp", p.Addrs[0])
 		if errors.Is(err, syscall.ECONNREFUSED) {
 			break
 		}

@@ -1,4 +1,4 @@
 package main
 
-// Main is the program.
-var Main = main
+// Run is the program without its process.
+var Run = run

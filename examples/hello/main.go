@@ -3,23 +3,26 @@ package main
 
 import (
 	"context"
-	"flag"
-	"log"
-	"os"
+	"io"
 
-	"postern/examples/internal/listen"
+	"postern/examples/internal/program"
 	"postern/server"
 )
 
-func main() {
+func main() { program.Main("hello", run) }
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	hello := func(r *server.Request) server.Response {
 		return server.Text("Hello from " + r.Path() + "\n")
 	}
-	on := listen.On(flag.CommandLine)
-	flag.Parse()
-	listeners, err := on.Open(os.Stdout)
-	if err != nil {
-		log.Fatal(err)
+	flags := program.NewFlags("hello", stderr)
+	if err := flags.Parse(args); err != nil {
+		return err
 	}
-	log.Fatal(server.New(hello, server.Config{}).Run(context.Background(), listeners...))
+	listeners, err := flags.Listen()
+	if err != nil {
+		return err
+	}
+	program.Announce(stdout, listeners)
+	return server.New(hello, server.Config{}).Run(ctx, listeners...)
 }

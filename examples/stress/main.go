@@ -17,60 +17,32 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
-	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 
-	"postern/examples/internal/listen"
+	"postern/examples/internal/program"
 	"postern/kvstore"
 	"postern/server"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // from here on signals do what they always do
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errUsage):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "stress:", err)
-		os.Exit(1)
-	}
-}
-
-// errUsage is the error of flags that make no sense; package flag has told why.
-var errUsage = errors.New("usage")
+func main() { program.Main("stress", run) }
 
 // run is the program: it serves until ctx ends.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("stress", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	on := listen.On(flags)
+	flags := program.NewFlags("stress", stderr)
 	db := flags.String("db", "", "keep the items in `FILE` (in memory if not given)")
 	if err := flags.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return err
-		}
-		return errUsage
+		return err
 	}
-	if flags.NArg() > 0 {
-		fmt.Fprintf(stderr, "stress: argument %q: there are only flags\n", flags.Arg(0))
-		return errUsage
-	}
-	listeners, err := on.Open(stdout)
+	listeners, err := flags.Listen()
 	if err != nil {
 		return err
 	}
 	store, err := open(*db)
 	if err != nil {
-		listen.Close(listeners)
+		program.Close(listeners)
 		return err
 	}
+	program.Announce(stdout, listeners)
 	srv := server.New(app{store}.handle, server.Config{
 		Limits:       server.Limits{MaxBody: maxBody},
 		RefuseHTTP10: true,

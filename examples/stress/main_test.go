@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"path/filepath"
 	"runtime"
@@ -15,102 +14,17 @@ import (
 	"sync"
 	"testing"
 
+	"postern/examples/internal/programtest"
 	main "postern/examples/stress"
 	"postern/kvstore"
 	"postern/server"
 )
 
-// program is a running stress.
-type program struct {
-	addrs []string // as it printed them
-	stop  func() error
-}
-
-// start runs the program with these flags until the test ends or calls stop.
-func start(t *testing.T, listeners int, args ...string) program {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
-	out, in := io.Pipe()
-	ended := make(chan error, 1)
-	go func() { // ends with cancel
-		err := main.Run(ctx, args, in, io.Discard)
-		in.Close()
-		ended <- err
-	}()
-	p := program{stop: sync.OnceValue(func() error {
-		cancel()
-		return <-ended
-	})}
-	t.Cleanup(func() {
-		if err := p.stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	lines := bufio.NewScanner(out)
-	for range listeners {
-		if !lines.Scan() {
-			t.Fatalf("ended before it listened: %v", p.stop())
-		}
-		addr, ok := strings.CutPrefix(lines.Text(), "listening on ")
-		if !ok {
-			t.Fatalf("printed %q", lines.Text())
-		}
-		p.addrs = append(p.addrs, addr)
-	}
-	return p
-}
-
-// connect connects to an address as it was printed.
-func connect(addr string) (net.Conn, error) {
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		return net.Dial("unix", path)
-	}
-	return net.Dial("tcp", addr)
-}
-
-func dial(t *testing.T, addr string) net.Conn {
-	t.Helper()
-	conn, err := connect(addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { conn.Close() })
-	return conn
-}
-
-// client sends every request over connections to addr.
-func client(t *testing.T, addr string) *http.Client {
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
-		return connect(addr)
-	}}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-// call sends a request and returns the response with its content.
-func call(t *testing.T, c *http.Client, method, path, body string) (*http.Response, string) {
-	t.Helper()
-	req, err := http.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := c.Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	content, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp, string(content)
-}
-
 func TestItems(t *testing.T) {
-	p := start(t, 1, "-addr", "127.0.0.1:0")
-	c := client(t, p.addrs[0])
+	p := programtest.Start(t, main.Run, 1, "-addr", "127.0.0.1:0")
+	c := programtest.Client(t, p.Addrs[0])
 	other := func(method, path string, n int) string {
-		return fmt.Sprintf("Hello from freetser!\nThread: %s\nMethod: %s\nPath: %s\nBody length: %d bytes\n", p.addrs[0], method, path, n)
+		return fmt.Sprintf("Hello from freetser!\nThread: %s\nMethod: %s\nPath: %s\nBody length: %d bytes\n", p.Addrs[0], method, path, n)
 	}
 	for _, tt := range []struct {
 		request, body string
@@ -136,7 +50,7 @@ func TestItems(t *testing.T) {
 		{"POST /", strings.Repeat("x", 2<<20), 200, other("POST", "/", 2<<20)},
 	} {
 		method, path, _ := strings.Cut(tt.request, " ")
-		resp, got := call(t, c, method, path, tt.body)
+		resp, got := programtest.Call(t, c, method, path, tt.body)
 		if resp.StatusCode != tt.status || got != tt.want {
 			t.Errorf("%s: %d %q, want %d %q", tt.request, resp.StatusCode, got, tt.status, tt.want)
 		}
@@ -148,16 +62,16 @@ func TestItems(t *testing.T) {
 		}
 	}
 	for i := range 12 {
-		call(t, c, "POST", fmt.Sprintf("/stress-test/k%02d", i), "")
+		programtest.Call(t, c, "POST", fmt.Sprintf("/stress-test/k%02d", i), "")
 	}
-	if _, got := call(t, c, "GET", "/items", ""); got != "Items: 13\n2, k00, k01, k02, k03, k04, k05, k06, k07, k08\n" {
+	if _, got := programtest.Call(t, c, "GET", "/items", ""); got != "Items: 13\n2, k00, k01, k02, k03, k04, k05, k06, k07, k08\n" {
 		t.Errorf("GET /items: %q", got)
 	}
 }
 
 // Errors of the engine close the connection and are worded as freetser words them.
 func TestEngineErrors(t *testing.T) {
-	p := start(t, 1, "-unix", filepath.Join(t.TempDir(), "s"))
+	p := programtest.Start(t, main.Run, 1, "-unix", filepath.Join(t.TempDir(), "s"))
 	for _, tt := range []struct {
 		request string
 		status  int
@@ -167,7 +81,7 @@ func TestEngineErrors(t *testing.T) {
 		{"GET / HTTP/1.0\r\n\r\n", 505, "505 Error: HTTP Version Not Supported\n"},
 		{"nonsense\r\n\r\n", 400, "400 Error: Bad Request\n"},
 	} {
-		conn := dial(t, p.addrs[0])
+		conn := programtest.Dial(t, p.Addrs[0])
 		io.WriteString(conn, tt.request)
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err != nil {
@@ -251,13 +165,13 @@ func TestStoreError(t *testing.T) {
 
 func TestFileKeepsItems(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "items.db")
-	p := start(t, 1, "-addr", "127.0.0.1:0", "-db", db)
-	call(t, client(t, p.addrs[0]), "GET", "/stress-test/7", "")
-	if err := p.stop(); err != nil {
+	p := programtest.Start(t, main.Run, 1, "-addr", "127.0.0.1:0", "-db", db)
+	programtest.Call(t, programtest.Client(t, p.Addrs[0]), "GET", "/stress-test/7", "")
+	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	p = start(t, 1, "-addr", "127.0.0.1:0", "-db", db)
-	if _, got := call(t, client(t, p.addrs[0]), "GET", "/stress-test/7", ""); got != "Found: 7, counter=0\n" {
+	p = programtest.Start(t, main.Run, 1, "-addr", "127.0.0.1:0", "-db", db)
+	if _, got := programtest.Call(t, programtest.Client(t, p.Addrs[0]), "GET", "/stress-test/7", ""); got != "Found: 7, counter=0\n" {
 		t.Errorf("after a restart: %q", got)
 	}
 	err := main.Run(t.Context(), []string{"-addr", "127.0.0.1:0", "-db", db}, io.Discard, io.Discard)
