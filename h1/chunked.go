@@ -15,6 +15,7 @@ const (
 	chunkQuoted                        // inside a quoted-string
 	chunkEscaped                       // behind a backslash in one
 	chunkAfterQuoted                   // behind its closing quote
+	chunkAfterValue                    // BWS that only ";" may follow
 	chunkLF                            // CR read, LF due
 	chunkData                          // chunk-data
 	chunkDataCR                        // CR due
@@ -81,7 +82,7 @@ func (c *conn) readChunked(in []byte) (Event, int, error) {
 			if b == '\n' {
 				return c.fail(ErrBareLF, i)
 			}
-			if r.line++; r.line > c.cfg.MaxChunkLine {
+			if r.line++; r.line > c.cfg.MaxChunkLine && b != '\r' {
 				return c.fail(ErrChunkLineTooLong, i)
 			}
 			if code := r.lineByte(b); code != 0 {
@@ -105,7 +106,7 @@ func (r *chunkReader) complete() bool {
 // lineByte takes one byte of a chunk-size line.
 func (r *chunkReader) lineByte(b byte) Code {
 	space := b == ' ' || b == '\t'
-	if b == ';' && (r.complete() || r.state == chunkSpace || r.state == chunkAfterName) {
+	if b == ';' && (r.complete() || r.state == chunkSpace || r.state == chunkAfterName || r.state == chunkAfterValue) {
 		r.state, r.started = chunkName, false
 		return 0
 	}
@@ -159,7 +160,7 @@ func (r *chunkReader) lineByte(b byte) Code {
 			r.state = chunkQuoted
 			return 0
 		case space && r.started:
-			r.state = chunkSpace
+			r.state = chunkAfterValue
 			return 0
 		case space:
 			return 0
@@ -180,9 +181,9 @@ func (r *chunkReader) lineByte(b byte) Code {
 			r.state = chunkQuoted
 			return 0
 		}
-	case chunkAfterQuoted:
+	case chunkAfterQuoted, chunkAfterValue:
 		if space {
-			r.state = chunkSpace
+			r.state = chunkAfterValue
 			return 0
 		}
 	}
@@ -222,8 +223,10 @@ func (c *conn) readTrailer(in []byte, at int) (Event, int, error) {
 	c.base += int64(at)
 	n := c.section(&c.trailer, in[at:], c.cfg.MaxTrailer, c.cfg.MaxTrailerFields, ErrTrailerTooLarge)
 	if n > 0 {
-		c.trailer.raw = in[at : at+n : at+n]
 		n = c.trailerRules(n)
+	}
+	if n > 0 {
+		c.trailer.raw = in[at : at+n : at+n]
 	}
 	c.base -= int64(at)
 	switch {

@@ -13,7 +13,7 @@ type Config struct {
 	MaxTrailer       int   // bytes of a trailer section with its blank line; default 8192; beyond: 431
 	MaxTrailerFields int   // field lines in a trailer section; default 32; beyond: 431
 	MaxChunkLine     int   // bytes of a chunk-size line before its CRLF; default 256; beyond: 400
-	MaxChunkOverhead int   // bytes by which chunk framing may outgrow 16 a chunk plus twice the content; default 16384; beyond: 400
+	MaxChunkOverhead int   // bytes of chunk-size lines in a message, less 16 and twice the size for each chunk; default 16384; beyond: 400
 	MaxBody          int64 // bytes of decoded content in a message; default no limit; beyond: 413
 }
 

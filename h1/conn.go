@@ -116,13 +116,23 @@ func (c *conn) atEOF(n, left int) (Event, int, error) {
 	return Event{}, n, err
 }
 
-// Request returns the head of the current request, from EventRequest on. It is
-// valid as long as Head says.
-func (s *ServerConn) Request() *Head { return &s.head }
+// Request returns the head of the current request, from EventRequest on, and is
+// valid as long as Head says. Before that the head is empty.
+func (s *ServerConn) Request() *Head {
+	if s.head.raw == nil {
+		return &noHead
+	}
+	return &s.head
+}
 
-// Trailer returns the trailer section of the message whose EventEnd came last. It
-// has no lines if there was none.
-func (c *conn) Trailer() *Head { return &c.trailer }
+// Trailer returns the trailer section of the current message, from its EventEnd
+// on. It has no lines before that, or if there is none.
+func (c *conn) Trailer() *Head {
+	if c.trailer.raw == nil {
+		return &noHead
+	}
+	return &c.trailer
+}
 
 // WantsContinue reports whether the client waits for an interim response before
 // it sends the content: send 100 with AppendInfo, or a final response at once
@@ -149,12 +159,12 @@ func (c *conn) Fail() {
 func (s *ServerConn) readHead(in []byte) (Event, int, error) {
 	c := &s.conn
 	c.ready()
-	c.begun = c.begun || len(in) > 0
 	skip := 0
 	for c.scan == 0 && c.blanks < 2 && len(in) >= skip+2 && in[skip] == '\r' && in[skip+1] == '\n' {
 		skip += 2
 		c.blanks++
 	}
+	c.begun = len(in) > skip && (c.blanks == 2 || len(in) > skip+1 || in[skip] != '\r') // that may be a blank line yet
 	c.base += int64(skip)
 	n := s.requestHead(in[skip:])
 	c.base -= int64(skip)
@@ -174,10 +184,13 @@ func (s *ServerConn) requestHead(in []byte) int {
 	c, h := &s.conn, &s.head
 	if c.line == 0 {
 		h.reset()
-		bound := min(maxMethod+1+c.cfg.MaxTarget+1+len("HTTP/1.1"), c.cfg.MaxHead)
-		end := c.endOfLine(in, bound, ErrTargetTooLong)
+		bound, over := maxMethod+1+c.cfg.MaxTarget+1+len("HTTP/1.1"), ErrTargetTooLong
+		if c.cfg.MaxHead < bound {
+			bound, over = c.cfg.MaxHead, ErrHeadTooLarge
+		}
+		end := c.endOfLine(in, bound, over)
 		if end < 0 {
-			if c.err.Code == ErrTargetTooLong && bytes.IndexByte(in[:min(maxMethod, bound)+1], ' ') < 0 {
+			if c.err.Code == ErrTargetTooLong && bytes.IndexByte(in[:maxMethod+1], ' ') < 0 {
 				c.err.Code, c.err.Status = ErrMethodTooLong, ErrMethodTooLong.Status()
 			}
 			return -1
@@ -193,6 +206,7 @@ func (s *ServerConn) requestHead(in []byte) int {
 	}
 	h.raw = in[:n:n]
 	if c.requestRules(h, n-2) < 0 {
+		h.raw = nil
 		return -1
 	}
 	return n

@@ -91,6 +91,6 @@ func (c *conn) fieldLine(h *Head, in []byte, start, end int) int {
 
 // colonAfterSpace reports whether b begins with whitespace and then a colon.
 func colonAfterSpace(b []byte) bool {
-	i, _ := trimOWS(b, 0, len(b))
+	i := skipBlank(b, 0)
 	return i > 0 && i < len(b) && b[i] == ':'
 }

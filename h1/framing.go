@@ -69,23 +69,66 @@ func (c *conn) transferEncoding(h *Head, te, cl int) int {
 	return c.blame(ErrTransferEncoding, h, te)
 }
 
-// chunkedOverUnknown reports whether v is a well-formed list of codings of which
-// the last is chunked and only the last is.
+// chunkedOverUnknown reports whether v is a well-formed list of transfer codings
+// (RFC 9112 7) of which the last is chunked and no other.
 func chunkedOverUnknown(v []byte) bool {
-	commas, n, last := 0, 0, false
-	for _, b := range v {
-		if b == ',' {
-			commas++
-		}
-	}
-	for m := range members(v) {
-		if last || span(m, 0, tchar) != len(m) {
+	for rest := v; ; {
+		coding, parameters, tail, ok := transferCoding(rest)
+		switch chunked := equalFold(coding, "chunked"); {
+		case !ok:
+			return false
+		case len(tail) == 0:
+			return chunked && !parameters
+		case chunked:
 			return false
 		}
-		last = equalFold(m, "chunked")
-		n++
+		rest = tail[1:]
 	}
-	return last && n == commas+1
+}
+
+// transferCoding parses token *( OWS ";" OWS token BWS "=" BWS ( token /
+// quoted-string ) ), up to a comma or the end.
+func transferCoding(v []byte) (coding []byte, parameters bool, tail []byte, ok bool) {
+	token := func(i int) (from, to int) {
+		from = skipBlank(v, i)
+		return from, span(v, from, tchar)
+	}
+	from, i := token(0)
+	coding = v[from:i]
+	for i > from {
+		switch i = skipBlank(v, i); {
+		case i == len(v) || v[i] == ',':
+			return coding, parameters, v[i:], true
+		case v[i] != ';':
+			return nil, false, nil, false
+		}
+		parameters = true
+		if from, i = token(i + 1); i == from {
+			break
+		}
+		if i = skipBlank(v, i); i == len(v) || v[i] != '=' {
+			break
+		}
+		from, i = token(i + 1)
+		if i == from && i < len(v) && v[i] == '"' {
+			i = quotedString(v, i)
+		}
+	}
+	return nil, false, nil, false
+}
+
+// quotedString returns the offset behind the quoted-string that begins at v[i],
+// or i if there is none (RFC 9110 5.6.4).
+func quotedString(v []byte, i int) int {
+	for k := i + 1; k < len(v); k++ {
+		switch {
+		case v[k] == '"':
+			return k + 1
+		case v[k] == '\\':
+			k++ // what follows is text, as every byte of a field value is
+		}
+	}
+	return i
 }
 
 func (c *conn) contentLength(h *Head, cl int) int {

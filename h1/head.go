@@ -60,6 +60,10 @@ type startLine struct {
 	version              Version
 }
 
+// noHead is what there is to see of a head or trailer section that is incomplete.
+// It is shared, and nothing writes to it.
+var noHead = Head{length: -1}
+
 func (h *Head) reset() {
 	h.raw, h.fields, h.seen = nil, h.fields[:0], 0
 	h.line, h.length, h.framing, h.options = startLine{}, -1, FramingNone, 0
@@ -211,7 +215,11 @@ func (h *Head) HasToken(id FieldID, token string) bool {
 func (h *Head) Raw() []byte { return h.raw }
 
 // Rebase tells the head that its bytes now stand at raw, which must equal Raw.
-func (h *Head) Rebase(raw []byte) { h.raw = raw[:len(h.raw):len(h.raw)] }
+func (h *Head) Rebase(raw []byte) {
+	if len(h.raw) > 0 {
+		h.raw = raw[:len(h.raw):len(h.raw)]
+	}
+}
 
 // Clone returns a head with its own copy of the bytes, valid for ever.
 func (h *Head) Clone() *Head {

@@ -20,20 +20,20 @@ func (s *ServerConn) Begin(dst []byte, status int) HeadWriter {
 
 // mayRespond returns the rule that a response head with this status would break
 // now, or 0.
-func (s *ServerConn) mayRespond(status int) Code {
+func (c *conn) mayRespond(status int) Code {
 	switch {
 	case status < 100 || status > 999 || status == 101:
 		return ErrStatus // 101 answers an offer, and none has been taken
-	case s.send != Idle || s.recv == Closed || s.recv == Idle && !s.begun:
+	case c.send != Idle || c.recv == Closed || c.recv == Idle && !c.begun:
 		return ErrState
 	case status >= 200:
-		if s.reading() && s.head.line.method == MethodConnect && status < 300 {
+		if c.reading() && c.head.line.method == MethodConnect && status < 300 {
 			return ErrStatus // would promise a tunnel
 		}
 		return 0
-	case !s.reading():
+	case !c.reading():
 		return ErrState
-	case s.head.line.version != HTTP11:
+	case c.head.line.version != HTTP11:
 		return ErrEarlyInfo
 	}
 	return 0

@@ -105,3 +105,34 @@ func TestCodes(t *testing.T) {
 		}
 	}
 }
+
+// Nothing that is incomplete can be looked at, and a HeadWriter that comes too
+// late is refused.
+func TestMisuse(t *testing.T) {
+	var c ServerConn
+	in := []byte("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-A: 1\r\n")
+	if c.Next(in[:20]); c.Request().Len() != 0 || c.Request().Method() != MethodOther {
+		t.Error("half a head can be seen")
+	}
+	_, n, _ := c.Next(in)
+	if c.Next(in[n:]); c.Trailer().Len() != 0 {
+		t.Error("half a trailer section can be seen")
+	}
+	if _, ok := c.Trailer().Lookup("X-A"); ok {
+		t.Error("half a trailer section can be searched")
+	}
+	one, two := c.Begin(nil, 200), c.Begin(nil, 404)
+	if _, err := one.End(); err != nil {
+		t.Error(err)
+	}
+	for _, w := range []*HeadWriter{&one, &two} {
+		if _, err := w.End(); err == nil {
+			t.Error("a second head was ended")
+		}
+	}
+	late := c.Begin(nil, 200)
+	c.Fail()
+	if _, err := late.End(); err == nil {
+		t.Error("a head was ended after Fail")
+	}
+}

@@ -84,12 +84,19 @@ func skipText(b []byte, i int) int {
 	return span(b, i, text)
 }
 
+// skipBlank returns the index of the first byte of b at or after i that is neither
+// SP nor HTAB, or len(b).
+func skipBlank[B []byte | string](b B, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t') {
+		i++
+	}
+	return i
+}
+
 // trimOWS returns the bounds of b[i:j] without surrounding SP and HTAB (RFC 9110
 // 5.6.3); no other byte, however blank it looks in some charset, is trimmed.
 func trimOWS[B []byte | string](b B, i, j int) (int, int) {
-	for i < j && (b[i] == ' ' || b[i] == '\t') {
-		i++
-	}
+	i = skipBlank(b[:j], i)
 	for i < j && (b[j-1] == ' ' || b[j-1] == '\t') {
 		j--
 	}

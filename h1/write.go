@@ -104,6 +104,9 @@ func (w *HeadWriter) Close() { w.has |= wantClose }
 // is then promised: send it, or call Fail. On error it returns dst as it was.
 func (w *HeadWriter) End() ([]byte, error) {
 	if w.err == 0 {
+		w.err = w.c.mayRespond(w.status) // again: others may have been busy since Begin
+	}
+	if w.err == 0 {
 		w.err = w.c.endResponse(w)
 	}
 	if w.err != 0 {
@@ -208,6 +211,22 @@ const (
 	outClose                  // as it comes, until the connection ends
 	outDiscard                // answers HEAD: counted, not sent (RFC 9110 9.3.2)
 )
+
+// Sending returns how the content of the message that is being written is
+// delimited, and FramingNone if none is sent: in answer to HEAD, and for statuses
+// that have none. A message delimited by FramingClose that cannot be finished
+// looks complete unless the connection is reset.
+func (c *conn) Sending() Framing {
+	switch c.out.kind {
+	case outLength:
+		return FramingLength
+	case outChunked:
+		return FramingChunked
+	case outClose:
+		return FramingClose
+	}
+	return FramingNone
+}
 
 // AppendData appends content with its framing: p becomes one chunk, or part of
 // what Content-Length announced. p is copied. In the answer to a HEAD request
