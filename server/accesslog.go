@@ -19,6 +19,7 @@ type record struct {
 	bytes    int64 // of response content
 	listener string
 	remote   string
+	failure  string // why the response was broken off, or ""
 }
 
 // accessLog hands records to a logger on a goroutine of its own, so that a slow
@@ -41,8 +42,9 @@ func newAccessLog(to *slog.Logger) *accessLog {
 
 func (a *accessLog) run() {
 	defer close(a.ended)
+	var attrs []slog.Attr
 	for r := range a.queue {
-		a.to.LogAttrs(context.Background(), slog.LevelInfo, "request",
+		attrs := append(attrs[:0],
 			slog.Uint64("id", r.id),
 			slog.String("method", r.method),
 			slog.String("target", r.target),
@@ -51,6 +53,10 @@ func (a *accessLog) run() {
 			slog.Duration("duration", r.duration),
 			slog.String("listener", r.listener),
 			slog.String("remote", r.remote))
+		if r.failure != "" {
+			attrs = append(attrs, slog.String("error", r.failure))
+		}
+		a.to.LogAttrs(context.Background(), slog.LevelInfo, "request", attrs...)
 	}
 }
 

@@ -24,6 +24,9 @@ func (a *arriving) Read(p []byte) (int, error) {
 		ev, err := c.next()
 		if err != nil {
 			if fault := c.fault(err); fault != nil {
+				if fault.Code == h1.ErrUnexpectedEOF {
+					return 0, &Error{Status: fault.Status, Err: fmt.Errorf("%w: %w", ErrBodyTruncated, fault)}
+				}
 				return 0, &Error{Status: fault.Status, Err: fmt.Errorf("server: request body: %w", fault)}
 			}
 			return 0, io.ErrClosedPipe
@@ -91,8 +94,11 @@ func (c *conn) fill() error {
 	case err == nil:
 		return nil
 	case err == io.EOF:
+		c.ending = endNow
 		c.proto.CloseInput()
 		return nil
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		c.ending = endNow
 	}
 	return err
 }

@@ -30,10 +30,9 @@ type conn struct {
 	taken   int64    // bytes consumed before work was borrowed
 	waiting h1.Phase // what until was set for
 	until   time.Time
-	over    bool // past MaxConns: answer 503
-	broken  bool // the response could not be finished, or not be sent
-	linger  bool // the client may be sending what we will not read
-	reset   bool // nothing but a reset shows that the response is incomplete
+	over    bool   // past MaxConns: answer 503
+	broken  bool   // nothing more can be said
+	ending  ending // how to close
 	state   atomic.Uint32
 
 	readBy, writeBy time.Time // the deadlines that nc has
@@ -43,6 +42,23 @@ type conn struct {
 const (
 	stateParked uint32 = 1 << iota // waiting for a request's first byte
 	stateDrain                     // Shutdown has begun
+	stateLinger                    // said all, waiting for the client to close
+)
+
+// ending is how a connection is closed.
+type ending uint8
+
+const (
+	// endGently: the client may be sending what nobody will read. Closing at once
+	// would reset it, and destroy our last response before it is read (RFC 9112
+	// 9.6): half-close, read and discard for a while, then close.
+	endGently ending = iota
+	// endNow: all that the client sent was read, or it is gone, or nothing of ours
+	// is on its way.
+	endNow
+	// endReset: a response that ends with the connection could not be finished,
+	// and nothing but a reset tells the client.
+	endReset
 )
 
 // work is what a connection needs while bytes are waiting or a request is going
@@ -52,6 +68,7 @@ type work struct {
 	in    []byte // input; in[r:w] is not consumed
 	r, w  int
 	used  int64  // bytes consumed since it was borrowed
+	mark  int64  // used, when the last exchange ended
 	out   []byte // output that is not written yet
 	now   time.Time
 	exchange
@@ -80,13 +97,6 @@ func (c *conn) serve() {
 	}
 }
 
-// refuse is serve for a connection past MaxConns: one request is answered with
-// 503, unless so many come that even that is too much.
-func (c *conn) refuse() {
-	c.over = true
-	c.serve()
-}
-
 // drive does with ordinary reads and writes what a pumping transport does with
 // readiness: it calls Step until that wants to leave or close.
 func (c *conn) drive() transport.Next {
@@ -109,15 +119,19 @@ func (c *conn) drive() transport.Next {
 		n = -1
 		switch {
 		case errors.Is(err, errDraining):
+			c.ending = endNow
 			return transport.Close
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if c.waiting == h1.PhaseHead {
-				c.now = time.Now()
-				c.reject(408, nil)
-				_ = c.flush() // the connection ends either way
+			if c.waiting == h1.PhaseIdle {
+				c.ending = endNow
+				return transport.Close
 			}
+			c.now = time.Now()
+			c.reject(408, nil)
+			_ = c.flush() // the connection ends either way
 			return transport.Close
 		}
+		c.ending = endNow // the answer to what came before is still due
 	}
 }
 
@@ -200,7 +214,7 @@ func (c *conn) wait() ([]byte, transport.Next) {
 		c.until = after(c.now, c.lst.limits.HeadTimeout)
 	}
 	c.waiting = phase
-	if phase == h1.PhaseIdle && c.r == c.w {
+	if phase == h1.PhaseIdle && c.r == c.w && c.used == c.mark {
 		c.release()
 	}
 	return nil, transport.Park
@@ -212,7 +226,7 @@ func (c *conn) release() {
 	w := c.work
 	c.work = nil
 	c.taken += w.used
-	w.r, w.w, w.used, w.exchange = 0, 0, 0, exchange{}
+	w.r, w.w, w.used, w.mark, w.exchange = 0, 0, 0, 0, exchange{}
 	if len(w.in) <= 4*inputSize && cap(w.out) <= 4*batchSize {
 		works.Put(w)
 	}
@@ -221,6 +235,7 @@ func (c *conn) release() {
 // resume finishes the exchange whose body is still arriving. It reports whether
 // the connection goes on.
 func (c *conn) resume() bool {
+	c.out = c.out[:0] // has been written
 	c.req.body.more = (*arriving)(c)
 	c.answer()
 	if c.broken || c.flush() != nil {
@@ -236,41 +251,49 @@ func (c *conn) drain() bool {
 		ev, err := c.next()
 		left -= int64(len(ev.Data))
 		if err != nil || left < 0 && c.lst.limits.MaxUnread >= 0 || ev.Kind == h1.EventNeedData && c.fill() != nil {
-			c.linger = true // the response is out, and nobody would read another
-			return false
+			return false // the response is out, and nobody would read another
 		}
 	}
 	return !c.proto.ShouldClose()
 }
 
-// finish ends the connection. If the client may still be sending, its input is
-// read and thrown away for a while: closing at once could destroy our last
-// response before it is read (RFC 9112 9.6).
+// finish ends the connection.
 func (c *conn) finish() {
 	if c.work != nil {
-		c.linger = c.linger || c.proto.ShouldLinger() || c.r < c.w
 		c.req.end()
 		c.release()
 	}
-	half, ok := c.nc.(interface{ CloseWrite() error })
-	if ok && c.linger && !c.broken && half.CloseWrite() == nil {
+	switch half, ok := c.nc.(interface{ CloseWrite() error }); {
+	case c.ending == endReset:
+		if r, ok := c.nc.(interface{ SetLinger(sec int) error }); ok {
+			_ = r.SetLinger(0)
+		}
+	case c.ending == endGently && ok && half.CloseWrite() == nil:
 		_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
+		if c.state.Or(stateLinger)&stateDrain != 0 {
+			_ = c.nc.SetReadDeadline(time.Now().Add(drainLinger))
+		}
 		_, _ = io.Copy(io.Discard, c.nc)
-	}
-	if r, ok := c.nc.(interface{ SetLinger(sec int) error }); ok && c.reset {
-		_ = r.SetLinger(0)
 	}
 	_ = c.nc.Close()
 	c.srv.forget(c)
 }
 
-const lingerTime = 5 * time.Second
+// How long a client may take to read our last response and close, and how long
+// while the server shuts down.
+const (
+	lingerTime  = 5 * time.Second
+	drainLinger = 250 * time.Millisecond
+)
 
-// wake ends a parked connection, and tells a busy one that it is to be the last
-// exchange. It is called with Server.mu held.
+// wake ends a parked connection, hurries a lingering one, and tells a busy one
+// that this exchange is its last. It is called with Server.mu held.
 func (c *conn) wake() {
-	if c.state.Or(stateDrain)&stateParked != 0 {
+	switch was := c.state.Or(stateDrain); {
+	case was&stateParked != 0:
 		_ = c.nc.SetReadDeadline(longAgo)
+	case was&stateLinger != 0:
+		_ = c.nc.SetReadDeadline(time.Now().Add(drainLinger))
 	}
 }
 
@@ -321,21 +344,27 @@ func (c *conn) read(p []byte, until time.Time, parked bool) (n int, err error) {
 	}
 }
 
-// send writes p, of which each piece must make progress within WriteTimeout.
+// send writes p. It gives up when WriteTimeout has passed without progress, three
+// times that at the latest.
 func (c *conn) send(p []byte) error {
-	for len(p) > 0 {
-		piece := p[:min(len(p), 256<<10)]
-		if t := c.lst.limits.WriteTimeout; t > 0 {
+	t := c.lst.limits.WriteTimeout
+	for grace := 2 * t; len(p) > 0; {
+		if t > 0 {
 			if now := time.Now(); c.writeBy.Sub(now) < t {
-				c.writeBy = now.Add(2 * t) // never early, seldom set
+				c.writeBy = now.Add(grace) // never early, seldom set
 				_ = c.nc.SetWriteDeadline(c.writeBy)
 			}
 		}
-		if _, err := c.nc.Write(piece); err != nil {
-			c.fail()
+		n, err := c.nc.Write(p[:min(len(p), 256<<10)])
+		p = p[n:]
+		switch {
+		case err == nil:
+		case n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
+			grace = t // there was progress, at some time
+		default:
+			c.fail(endNow)
 			return err
 		}
-		p = p[len(piece):]
 	}
 	return nil
 }
@@ -347,9 +376,9 @@ func (c *conn) flush() error {
 	return err
 }
 
-// fail marks the connection as one that can only be closed.
-func (c *conn) fail() {
-	c.broken = true
+// fail makes the connection one that can only be closed.
+func (c *conn) fail(how ending) {
+	c.broken, c.ending = true, how
 	if c.work != nil {
 		c.proto.Fail()
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"runtime/debug"
@@ -19,7 +20,8 @@ type exchange struct {
 	headEnd   int   // where the body's room begins
 	early     int   // status of a refusal that needs no handler, or 0
 	status    int   // of the response
-	written   int64 // bytes of its content
+	written   int64 // bytes of its content that were handed over for writing
+	failure   error // why it was broken off
 
 	waited  time.Duration // spent waiting for the body in this window
 	arrived int64         // bytes of it that came in this window
@@ -37,7 +39,7 @@ func (c *conn) begin() {
 		headEnd:   c.r,
 		req: Request{
 			head:     head,
-			trailer:  c.proto.Trailer(),
+			proto:    &c.proto,
 			listener: c.lst.Name,
 			remote:   c.nc.RemoteAddr(),
 			local:    c.nc.LocalAddr(),
@@ -117,6 +119,7 @@ func (c *conn) answer() {
 func (c *conn) end() {
 	c.req.end()
 	c.record()
+	c.mark = c.used
 	c.exchange = exchange{}
 }
 
@@ -124,12 +127,14 @@ func (c *conn) end() {
 func (c *conn) call() (resp Response) {
 	defer func() {
 		if p := recover(); p != nil {
+			c.now = time.Now()
 			c.srv.cfg.Log.Error("server: handler panicked", "panic", fmt.Sprint(p), "method", c.req.Method(),
 				"target", c.req.Target(), "listener", c.lst.Name, "stack", string(debug.Stack()))
 			resp = c.render(500, fmt.Errorf("server: handler panicked: %v", p))
 		}
 	}()
 	resp = c.lst.Handler(&c.req)
+	c.now = time.Now()
 	if err := resp.Body.Err(); err != nil {
 		resp = c.failed(resp, err)
 	}
@@ -208,35 +213,67 @@ func (c *conn) respond(resp Response) {
 	if c.srv.draining.Load() {
 		c.proto.DisableKeepAlive()
 	}
+	if c.readsBody(&resp) && c.proto.WantsContinue() {
+		c.out, _ = c.proto.AppendInfo(c.out, 100) // once the head is out it is too late
+	}
 	if err := c.appendHead(&resp); err != nil {
 		c.srv.cfg.Log.Error("server: response refused", "error", err, "status", resp.Status,
 			"target", c.req.Target(), "listener", c.lst.Name)
-		closeBody(&resp)
+		_ = c.produce(func() error { closeBody(&resp); return nil })
 		resp = c.render(500, err)
 		if err = c.appendHead(&resp); err != nil {
 			resp = renderError(nil, 500, err)
 			err = c.appendHead(&resp)
 		}
 		if err != nil {
-			c.fail()
+			c.fail(endGently)
 			return
 		}
 	}
-	if err := c.appendBody(&resp); err != nil {
+	err := c.produce(func() error { return c.appendBody(&resp) })
+	if c.readsBody(&resp) {
+		c.now = time.Now()
+	}
+	if err != nil {
 		c.srv.cfg.Log.Warn("server: response broken off", "error", err, "target", c.req.Target(), "listener", c.lst.Name)
-		_ = c.flush()                                      // what there is of it shows that the rest is missing,
-		c.reset = c.proto.Request().Version() == h1.HTTP10 // except to those who go by the connection's end
-		c.fail()
+		c.failure = err
+		if c.broken { // by writing
+			return
+		}
+		how := endGently // what there is of it shows that the rest is missing
+		if c.proto.Sending() == h1.FramingClose {
+			how = endReset
+		}
+		if c.flush() == nil {
+			c.fail(how)
+		}
 		return
 	}
 	c.out, _ = c.proto.AppendEnd(c.out) // appendBody has sent all that was announced
+}
+
+// produce calls code that may be a handler's: a panic in it is an error.
+func (c *conn) produce(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("server: response panicked: %v", p)
+			c.srv.cfg.Log.Error("server: response panicked", "panic", fmt.Sprint(p), "target", c.req.Target(),
+				"listener", c.lst.Name, "stack", string(debug.Stack()))
+		}
+	}()
+	return f()
+}
+
+// readsBody reports whether producing the response may read the request's body.
+func (c *conn) readsBody(resp *Response) bool {
+	return resp.Body.kind == bodyStream || resp.Body.kind == bodyReader
 }
 
 // unreadable reports whether more of the body is left than will be drained. A
 // response that is still to be produced may read it: then drain will see.
 func (c *conn) unreadable(resp *Response) bool {
 	m := c.lst.limits.MaxUnread
-	return m >= 0 && c.req.unread() > m && resp.Body.kind != bodyStream && resp.Body.kind != bodyReader
+	return m >= 0 && c.req.unread() > m && !c.readsBody(resp)
 }
 
 // unread returns how many bytes of the body have yet to come, as far as the head
@@ -287,7 +324,7 @@ func hasContent(status int) bool { return status != 204 && status != 205 && stat
 func (c *conn) appendBody(resp *Response) error {
 	defer closeBody(resp)
 	b := &resp.Body
-	if !hasContent(c.status) || c.headOnly() {
+	if c.proto.Sending() == h1.FramingNone || !hasContent(c.status) {
 		return nil
 	}
 	switch b.kind {
@@ -305,15 +342,12 @@ func (c *conn) appendBody(resp *Response) error {
 			return nil
 		})
 	case bodyReader:
-		return c.copyFrom(b.source.(io.Reader), b.length)
+		return c.copyFrom(b.reader(), b.length)
 	case bodyStream:
 		return c.stream(b.source.(func(*StreamWriter) error))
 	}
 	return nil
 }
-
-// headOnly reports whether the request asks for no content.
-func (c *conn) headOnly() bool { return c.proto.Request().Method() == h1.MethodHead }
 
 func (c *conn) appendWhole(n int64, pieces func() error) (err error) {
 	if c.out, err = c.proto.BeginData(c.out, n); err != nil {
@@ -352,6 +386,9 @@ func (c *conn) copyFrom(r io.Reader, n int64) error {
 			p = p[:min(int64(len(p)), n)]
 		}
 		m, err := r.Read(p)
+		if m < 0 || m > len(p) {
+			return fmt.Errorf("server: %T read %d bytes into %d", r, m, len(p))
+		}
 		if m > 0 {
 			if n > 0 {
 				n -= int64(m)
@@ -380,20 +417,16 @@ var pieces = sync.Pool{New: func() any {
 	return &p
 }}
 
-// stream runs a stream function, of which a panic is an error like any other.
-func (c *conn) stream(write func(*StreamWriter) error) (err error) {
+// stream runs a stream function. What it wrote before it failed is still sent.
+func (c *conn) stream(write func(*StreamWriter) error) error {
 	w := StreamWriter{conn: c}
-	defer func() {
-		if p := recover(); p != nil {
-			c.srv.cfg.Log.Error("server: stream panicked", "panic", fmt.Sprint(p), "target", c.req.Target(), "stack", string(debug.Stack()))
-			err = fmt.Errorf("server: stream panicked: %v", p)
-		}
-	}()
-	if err = write(&w); err == nil {
+	defer func() { w.conn, w.err = nil, errStreamEnded }() // the connection has other uses
+	err := write(&w)
+	if err == nil {
 		err = w.err
 	}
-	if err == nil {
-		err = w.drain()
+	if w.err == nil {
+		err = errors.Join(err, w.drain())
 	}
 	return err
 }
@@ -415,7 +448,7 @@ func (c *conn) writeData(p []byte) (err error) {
 
 func closeBody(resp *Response) {
 	if resp.Body.kind == bodyReader {
-		closeReader(resp.Body.source.(io.Reader))
+		closeReader(resp.Body.reader())
 	}
 }
 
@@ -427,11 +460,14 @@ func (c *conn) record() {
 	r := record{
 		id:       c.id,
 		at:       c.began,
-		duration: time.Since(c.began),
+		duration: c.now.Sub(c.began),
 		status:   c.status,
 		bytes:    c.written,
 		listener: c.lst.Name,
 		remote:   c.nc.RemoteAddr().String(),
+	}
+	if c.failure != nil {
+		r.failure = c.failure.Error()
 	}
 	if c.req.head != nil {
 		r.method, r.target = c.req.Method(), c.req.Target()

@@ -23,7 +23,8 @@ type Handler func(*Request) Response
 // byte slices and the Request itself may not. It is not safe for concurrent use.
 type Request struct {
 	head     *h1.Head
-	trailer  *h1.Head
+	proto    *h1.ServerConn // has the trailer section in the end, or
+	trailer  *h1.Head       // here it is
 	listener string
 	remote   net.Addr
 	local    net.Addr
@@ -55,8 +56,11 @@ func NewRequest(method, target string, body io.Reader, fields ...Field) *Request
 	}
 	b.WriteString("\r\n")
 	var c h1.ServerConn
-	if _, _, err := c.Next(b.Bytes()); err != nil || c.Request().Len() == 0 {
+	if _, _, err := c.Next(b.Bytes()); err != nil {
 		panic(fmt.Sprintf("server: NewRequest(%q, %q): %v", method, target, err))
+	}
+	if path, _ := splitTarget(c.Request()); !validEscapes(path) {
+		panic(fmt.Sprintf("server: NewRequest(%q, %q): bad escape in the path", method, target))
 	}
 	addr := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
 	r := &Request{head: c.Request().Clone(), trailer: c.Trailer(), listener: "test", remote: addr, local: addr,
@@ -126,7 +130,12 @@ func (r *Request) Header() Header { return Header{r.head} }
 
 // Trailer returns the view of the trailer section; it is empty until the body has
 // been read to its end.
-func (r *Request) Trailer() Header { return Header{r.trailer} }
+func (r *Request) Trailer() Header {
+	if r.trailer != nil {
+		return Header{r.trailer}
+	}
+	return Header{r.proto.Trailer()}
+}
 
 // ContentLength returns the body's length in bytes, or -1 if it is chunked.
 func (r *Request) ContentLength() int64 {
@@ -146,8 +155,19 @@ func (r *Request) RemoteAddr() net.Addr { return r.remote }
 // LocalAddr returns the address that the client connected to.
 func (r *Request) LocalAddr() net.Addr { return r.local }
 
+// Clone returns a copy that stays valid after the handler has returned. It has no
+// body, and its context is not cancelled when the exchange ends.
+func (r *Request) Clone() *Request {
+	c := *r
+	c.head, c.trailer, c.proto = r.head.Clone(), r.Trailer().head.Clone(), nil
+	c.body = requestBody{done: true}
+	c.ctx, c.cancel = nil, nil
+	return &c
+}
+
 // Context returns a context that is cancelled when the exchange has ended or the
-// server is closed. It costs nothing to handlers that do not ask for it.
+// server is closed; not yet when the client goes away. It costs nothing to
+// handlers that do not ask for it.
 func (r *Request) Context() context.Context {
 	if r.ctx == nil {
 		r.ctx, r.cancel = context.WithCancel(r.base)

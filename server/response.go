@@ -103,9 +103,11 @@ func Redirect(status int, location string) Response {
 }
 
 // Reader answers 200 with what r yields: length bytes, or all of them in chunks if
-// length is negative. A reader that is also an io.Closer is closed. If r fails or
-// ends early the connection is broken off, so that the client sees a truncated
-// message and not a shorter one.
+// length is negative. A reader that is also an io.Closer is closed by the engine
+// once the response is written, broken off, refused or not wanted (HEAD); who
+// replaces the response closes it. If r fails, or ends before length bytes, the
+// connection is broken off, so that the client sees a truncated message and not a
+// shorter one. What r has beyond length bytes is not read.
 func Reader(contentType string, r io.Reader, length int64) Response {
 	return Response{Body: Body{kind: bodyReader, contentType: contentType, source: r, length: max(length, -1)}}
 }
@@ -180,7 +182,7 @@ func (b Body) ReadAll() ([]byte, error) {
 	case bodyGather:
 		return bytes.Join(b.source.([][]byte), nil), nil
 	case bodyReader:
-		r := b.source.(io.Reader)
+		r := b.reader()
 		defer closeReader(r)
 		if b.length < 0 {
 			return io.ReadAll(r)
@@ -196,8 +198,16 @@ func (b Body) ReadAll() ([]byte, error) {
 	return nil, b.Err()
 }
 
+// reader returns the reader of a bodyReader; a nil one has nothing to read.
+func (b Body) reader() io.Reader {
+	if r, ok := b.source.(io.Reader); ok {
+		return r
+	}
+	return strings.NewReader("")
+}
+
 func closeReader(r io.Reader) {
 	if c, ok := r.(io.Closer); ok {
-		_ = c.Close() // read-only: nothing is lost
+		_ = c.Close() // what was read of it is unharmed
 	}
 }

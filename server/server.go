@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,6 +32,7 @@ type Server struct {
 	stamp    atomic.Pointer[dateStamp]
 
 	mu        sync.Mutex
+	closed    bool // Close has begun
 	listeners map[*listener]struct{}
 	conns     map[*conn]struct{}
 	idle      chan struct{} // closed when draining and no connection is left
@@ -136,21 +139,33 @@ func (l *listener) accept() error {
 }
 
 // start serves a connection on a goroutine of its own, which ends with the
-// connection; Shutdown and Close see to that.
+// connection; Shutdown and Close see to that. A connection past MaxConns is still
+// answered, with 503, unless even of those there are too many.
 func (l *listener) start(nc net.Conn) {
 	c := newConn(l, nc)
 	s := l.srv
 	s.mu.Lock()
-	full := l.limits.MaxConns > 0 && l.conns >= l.limits.MaxConns
+	if m := l.limits.MaxConns; m > 0 && l.conns >= m {
+		c.over = true
+		c.until = time.Now().Add(overTimeout)
+	}
+	if s.closed || c.over && l.conns >= l.limits.MaxConns+l.limits.MaxConns/8+16 {
+		s.mu.Unlock()
+		_ = nc.Close() // nothing was said
+		return
+	}
+	if s.draining.Load() {
+		c.state.Store(stateDrain)
+	}
 	l.conns++
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	if full {
-		go c.refuse()
-		return
-	}
 	go c.serve()
 }
+
+// overTimeout is how long a connection that will be answered with 503 may take to
+// ask.
+const overTimeout = time.Second
 
 // forget is the end of a connection.
 func (s *Server) forget(c *conn) {
@@ -203,7 +218,8 @@ func (l *listener) stop() {
 // Shutdown ends the server gracefully: it stops listening, closes idle
 // connections, lets every exchange that has begun come to its end, telling its
 // client that the connection closes, and returns nil when none is left. When ctx
-// is done first it cuts the rest and returns ctx's error. Later calls wait too.
+// is done first it cuts the rest, without waiting for handlers, and returns ctx's
+// error. Later calls wait too.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining.Store(true)
@@ -220,7 +236,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.end()
 		return nil
 	case <-ctx.Done():
-		s.Close()
+		go s.Close() // ends when the last handler has returned
 		return ctx.Err()
 	}
 }
@@ -230,15 +246,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.draining.Store(true)
+	s.closed = true
 	s.cancel()
 	for l := range s.listeners {
-		l.Close()
+		_ = l.Close() // Serve returns either way
 	}
-	for c := range s.conns {
-		c.nc.Close()
-	}
+	conns := slices.Collect(maps.Keys(s.conns))
 	s.settle()
 	s.mu.Unlock()
+	for _, c := range conns {
+		_ = c.nc.Close() // what its goroutine does next fails
+	}
 	<-s.idle
 	s.end()
 	return nil

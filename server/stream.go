@@ -1,16 +1,22 @@
 package server
 
-import "io"
+import (
+	"errors"
+	"io"
+)
 
 // StreamWriter is what a Stream body writes to. What is written is collected and
 // sent in chunks of 4 KiB or more; Flush sends it at once. After an error every
-// call returns it again.
+// call returns it again. It must not be used once the function that it was given
+// to has returned.
 type StreamWriter struct {
 	conn *conn     // the client, or
 	to   io.Writer // anyone else
 	buf  []byte    // not yet a chunk
 	err  error
 }
+
+var errStreamEnded = errors.New("server: the stream has ended")
 
 // chunkSize is how much is collected into a chunk, in bytes.
 const chunkSize = 4 << 10
