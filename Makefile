@@ -6,7 +6,7 @@ FUZZTIME = 10s
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-check: test format vet cross race fuzz blackbox ## everything that CI runs
+check: test format vet cross race unprivileged fuzz blackbox ## everything that CI runs
 
 test: ## all tests of the root module
 	go test ./...
@@ -26,6 +26,14 @@ cross: ## the packages build and vet on other platforms
 race: ## all tests under the race detector
 	go test -race ./...
 
+unprivileged: ## what root is not kept from, tested as nobody where we are root
+	@if [ "$$(id -u)" = 0 ]; then \
+		set -e; d=$$(mktemp -d); trap "rm -rf $$d" EXIT; chmod 777 $$d; \
+		for p in transport/unix kvstore; do \
+			go test -c -o $$d/test ./$$p; chmod 755 $$d/test; \
+			(cd $$d && TMPDIR=$$d setpriv --reuid=65534 --regid=65534 --clear-groups ./test); \
+		done; fi
+
 fuzz: ## each fuzz target for FUZZTIME
 	@for t in $$(go test ./fuzz -list '^Fuzz' | grep ^Fuzz); do \
 		echo "fuzz $$t"; go test ./fuzz -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) || exit 1; done
@@ -36,4 +44,4 @@ blackbox: ## real clients against the real programs; installs what is missing
 bench: ## benchmarks of the hot paths
 	go test -run '^$$' -bench . ./h1 ./server ./kvstore
 
-.PHONY: help check test format vet cross race fuzz blackbox bench
+.PHONY: help check test format vet cross race unprivileged fuzz blackbox bench

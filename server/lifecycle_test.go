@@ -223,12 +223,15 @@ func TestRenderError(t *testing.T) {
 			if r != nil && r.PathIs("/panic") {
 				panic("again")
 			}
+			if r == nil {
+				return server.Text("x").With("X", "bad\nvalue")
+			}
 			return server.Text(fmt.Sprint(status, r != nil, err != nil))
 		}})
 		for in, want := range map[string]string{
 			"GET /fail HTTP/1.1\r\nHost: a\r\n\r\n":  "500 true true",
 			"GET /%x HTTP/1.1\r\nHost: a\r\n\r\n":    "400 true false",
-			"GET / HTTP/1.1\r\n\r\n":                 "400 false true",
+			"GET / HTTP/1.1\r\n\r\n":                 "500 Internal Server Error\n",
 			"GET /panic HTTP/1.1\r\nHost: a\r\n\r\n": "500 Internal Server Error\n",
 		} {
 			if out := talk(t, b.dial(t), in); !strings.HasSuffix(out, "\r\n\r\n"+want) {
