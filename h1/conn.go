@@ -184,21 +184,17 @@ func (s *ServerConn) requestHead(in []byte) int {
 	c, h := &s.conn, &s.head
 	if c.line == 0 {
 		h.reset()
-		bound, over := maxMethod+1+c.cfg.MaxTarget+1+len("HTTP/1.1"), ErrTargetTooLong
-		if c.cfg.MaxHead < bound {
-			bound, over = c.cfg.MaxHead, ErrHeadTooLarge
+		n := 0
+		if c.scan == 0 {
+			n = c.fastRequestLine(h, in)
 		}
-		end := c.endOfLine(in, bound, over)
-		if end < 0 {
-			if c.err.Code == ErrTargetTooLong && bytes.IndexByte(in[:maxMethod+1], ' ') < 0 {
-				c.err.Code, c.err.Status = ErrMethodTooLong, ErrMethodTooLong.Status()
-			}
+		if n == 0 {
+			n = s.firstLine(h, in)
+		}
+		if n < 0 {
 			return -1
 		}
-		if s.requestLine(h, in, end) < 0 {
-			return -1
-		}
-		c.line, c.scan = end+2, end+2
+		c.line, c.scan = n, n
 	}
 	n := c.section(h, in, c.cfg.MaxHead, c.cfg.MaxFields, ErrHeadTooLarge)
 	if n < 0 {
@@ -210,6 +206,27 @@ func (s *ServerConn) requestHead(in []byte) int {
 		return -1
 	}
 	return n
+}
+
+// firstLine reads the request-line with all care, and returns its length with its
+// CRLF, or -1 if it is incomplete or bad.
+func (s *ServerConn) firstLine(h *Head, in []byte) int {
+	c := &s.conn
+	bound, over := maxMethod+1+c.cfg.MaxTarget+1+len("HTTP/1.1"), ErrTargetTooLong
+	if c.cfg.MaxHead < bound {
+		bound, over = c.cfg.MaxHead, ErrHeadTooLarge
+	}
+	end := c.endOfLine(in, bound, over)
+	if end < 0 {
+		if c.err.Code == ErrTargetTooLong && bytes.IndexByte(in[:maxMethod+1], ' ') < 0 {
+			c.err.Code, c.err.Status = ErrMethodTooLong, ErrMethodTooLong.Status()
+		}
+		return -1
+	}
+	if c.requestLine(h, in, end) < 0 {
+		return -1
+	}
+	return end + 2
 }
 
 // beginRequest takes up a complete request head.

@@ -43,6 +43,9 @@ func (c *conn) endOfLine(in []byte, bound int, over Code) int {
 // maxBytes bytes and maxFields lines.
 func (c *conn) section(h *Head, in []byte, maxBytes, maxFields int, over Code) int {
 	for {
+		if c.scan == c.line {
+			c.fastLines(h, in, maxBytes, maxFields)
+		}
 		end := c.endOfLine(in, maxBytes, over)
 		if end < 0 {
 			return -1

@@ -169,6 +169,9 @@ func decimal[B []byte | string](v B) (n int64, ok bool) {
 
 // repeated faults the second line of a field that may have only one.
 func (c *conn) repeated(h *Head, id FieldID, code Code) bool {
+	if h.again&(1<<id) == 0 {
+		return false
+	}
 	for i := h.index(id) + 1; i < len(h.fields); i++ {
 		if h.fields[i].id == id {
 			c.blame(code, h, i)

@@ -35,6 +35,7 @@ type Head struct {
 	fields []field
 	first  [nFields]uint8 // index+1 of a field's first line, where seen says so; 255: search
 	seen   uint64         // bit id: the field occurs
+	again  uint64         // bit id: it occurs more than once
 
 	line    startLine
 	length  int64 // Content-Length, or -1
@@ -65,15 +66,18 @@ type startLine struct {
 var noHead = Head{length: -1}
 
 func (h *Head) reset() {
-	h.raw, h.fields, h.seen = nil, h.fields[:0], 0
+	h.raw, h.fields, h.seen, h.again = nil, h.fields[:0], 0, 0
 	h.line, h.length, h.framing, h.options = startLine{}, -1, FramingNone, 0
 }
 
 func (h *Head) add(f field) {
 	h.fields = append(h.fields, f)
-	if f.id != 0 && h.seen&(1<<f.id) == 0 {
-		h.seen |= 1 << f.id
+	bit := uint64(1) << f.id &^ 1
+	if h.seen&bit == 0 { // also for unknown fields: a branch that is always taken costs nothing
+		h.seen |= bit
 		h.first[f.id] = uint8(min(len(h.fields), 255))
+	} else {
+		h.again |= bit
 	}
 }
 

@@ -63,25 +63,35 @@ const (
 )
 
 // skipText returns the index of the first byte of b at or after i that is no
-// field text (a control other than HTAB), or len(b). It looks at eight bytes at
-// a time: the subtractions set a byte's high bit where it is below 0x20 or is
-// DEL, exactly so for the lowest such byte, and HTAB is then let pass.
+// field text (a control other than HTAB), or len(b). It looks at sixteen bytes at
+// a time.
 func skipText(b []byte, i int) int {
-	for i+8 <= len(b) {
-		w := binary.LittleEndian.Uint64(b[i:])
-		d := w ^ 0x7f*ones
-		hit := ((w - 0x20*ones) &^ w & highs) | ((d - ones) &^ d & highs)
-		if hit == 0 {
-			i += 8
+	for i+16 <= len(b) {
+		p := b[i : i+16 : i+16]
+		lo, hi := noText(binary.LittleEndian.Uint64(p)), noText(binary.LittleEndian.Uint64(p[8:]))
+		switch {
+		case lo != 0:
+			i += bits.TrailingZeros64(lo) / 8
+		case hi != 0:
+			i += 8 + bits.TrailingZeros64(hi)/8
+		default:
+			i += 16
 			continue
 		}
-		i += bits.TrailingZeros64(hit) / 8
 		if b[i] != '\t' {
 			return i
 		}
 		i++
 	}
 	return span(b, i, text)
+}
+
+// noText sets the high bit of each byte of w that is a control; of those that it
+// sets, only the lowest counts. The subtractions find the bytes below 0x20 and,
+// with DEL turned into zero, those below 1.
+func noText(w uint64) uint64 {
+	del := w ^ 0x7f*ones
+	return ((w-0x20*ones)&^w | (del-ones)&^del) & highs
 }
 
 // skipBlank returns the index of the first byte of b at or after i that is neither
