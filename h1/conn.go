@@ -256,6 +256,41 @@ func (c *conn) readBody(in []byte) (ev Event, n int, err error) {
 	return ev, n, err
 }
 
+// BodyRemaining returns how many bytes of content are certain to come next without
+// framing between them, and whether the content ends with them. A transport may
+// move that many past the connection, straight to where they belong, and then call
+// SkipBody.
+func (c *conn) BodyRemaining() (n int64, last bool) {
+	switch {
+	case c.recv != Body:
+		return 0, false
+	case c.head.framing != FramingChunked:
+		return c.remaining, true
+	}
+	return c.remaining, false
+}
+
+// SkipBody tells the connection that the next n bytes of content were read by
+// someone else. It fails with ErrState outside a body and with ErrBodyOverrun
+// beyond BodyRemaining.
+func (c *conn) SkipBody(n int64) error {
+	switch {
+	case c.recv != Body:
+		return c.misuse(ErrState)
+	case n < 0 || n > c.remaining:
+		return c.misuse(ErrBodyOverrun)
+	case n == 0:
+		return nil
+	}
+	c.remaining -= n
+	c.base += n
+	c.expecting = false
+	if c.head.framing == FramingChunked && c.remaining == 0 {
+		c.chunk.state = chunkDataCR
+	}
+	return nil
+}
+
 func (c *conn) endMessage() Event {
 	move(&c.recv, onEnd)
 	c.settle()

@@ -78,9 +78,10 @@ const (
 	ErrFieldValue    // control character in a field value or reason (RFC 9110 5.5)
 	ErrInvalidName   // field name to be sent that is no token (RFC 9110 5.1)
 	ErrFieldRepeated // field that may stand only once (RFC 9110 5.3)
+	ErrNotInTrailer  // field that no trailer section may have (RFC 9110 6.5.1)
 	ErrFraming       // framing fields that contradict each other or the status (RFC 9112 6)
 	ErrNoContent     // content for a response that has none (RFC 9112 6.3)
-	ErrBodyOverrun   // more content than Content-Length announced (RFC 9110 8.6)
+	ErrBodyOverrun   // more content than Content-Length or chunk-size announced (RFC 9110 8.6)
 	ErrBodyShort     // less content than Content-Length announced (RFC 9110 8.6)
 	ErrEarlyInfo     // interim response to HTTP/1.0 (RFC 9110 15.2)
 
@@ -131,10 +132,11 @@ var codes = [nCodes]struct {
 	ErrFieldValue:         {0, "invalid byte in a field value to be sent"},
 	ErrInvalidName:        {0, "invalid field name to be sent"},
 	ErrFieldRepeated:      {0, "field to be sent twice"},
+	ErrNotInTrailer:       {0, "field to be sent in a trailer section"},
 	ErrFraming:            {0, "contradictory message framing"},
 	ErrNoContent:          {0, "content where the response has none"},
-	ErrBodyOverrun:        {0, "more content than Content-Length"},
-	ErrBodyShort:          {0, "less content than Content-Length"},
+	ErrBodyOverrun:        {0, "more content than announced"},
+	ErrBodyShort:          {0, "less content than announced"},
 	ErrEarlyInfo:          {0, "interim response to an HTTP/1.0 client"},
 }
 

@@ -215,6 +215,28 @@ func (h *Head) HasToken(id FieldID, token string) bool {
 	return false
 }
 
+// HopByHop reports whether field line i is meant for this connection alone: a
+// proxy does not forward it (RFC 9110 7.6.1). Those are the lines that Connection
+// names, Connection itself, and what is known to be forgotten there.
+func (h *Head) HopByHop(i int) bool {
+	switch h.fields[i].id {
+	case FieldConnection, FieldKeepAlive, FieldProxyConnection, FieldTE, FieldTransferEncoding, FieldUpgrade:
+		return true
+	}
+	if h.index(FieldConnection) < 0 {
+		return false
+	}
+	name, _ := h.At(i)
+	for v := range h.Values(FieldConnection) {
+		for member := range members(v) {
+			if equalFold(member, name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Raw returns the head's bytes, from its start-line to its blank line.
 func (h *Head) Raw() []byte { return h.raw }
 

@@ -10,7 +10,7 @@ import "strconv"
 // after a remote error it is the connection's last.
 func (s *ServerConn) Begin(dst []byte, status int) HeadWriter {
 	w := HeadWriter{c: &s.conn, dst: dst, start: len(dst), status: status, length: -1}
-	w.err = s.mayRespond(status)
+	w.err = s.mayRespond(status) // 0 too is an error: a status that is none
 	if w.err == 0 {
 		w.dst = appendStatusLine(dst, status, StatusText(status))
 		w.fields = len(w.dst)

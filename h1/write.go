@@ -13,9 +13,9 @@ import "strconv"
 type HeadWriter struct {
 	c       *conn
 	dst     []byte
-	start   int // len(dst) at Begin
-	fields  int // where the field lines start
-	status  int
+	start   int   // len(dst) at Begin
+	fields  int   // where the field lines start
+	status  int   // 0 for a trailer section
 	length  int64 // Content-Length, or -1
 	seen    uint64
 	has     headFacts
@@ -32,6 +32,54 @@ const (
 	wantClose                           // Close was called
 )
 
+// BeginTrailer starts the trailer section of a chunked message; its End also ends
+// the message. Fields about framing, routing, authentication, the request or the
+// content's format are refused: they come too late, and a recipient might merge
+// them (RFC 9110 6.5.1). If Sending is not FramingChunked there is no place for
+// trailer fields and End fails with ErrFraming, but in the answer to HEAD, where
+// they are checked and not sent.
+func (c *conn) BeginTrailer(dst []byte) HeadWriter {
+	w := HeadWriter{c: c, dst: dst, start: len(dst), length: -1}
+	if w.err = c.mayTrail(); w.err == 0 {
+		w.dst = append(w.dst, "0\r\n"...)
+		w.fields = len(w.dst)
+	}
+	return w
+}
+
+// mayTrail returns the rule that a trailer section would break now, or 0.
+func (c *conn) mayTrail() Code {
+	o := &c.out
+	switch {
+	case c.send != Body || o.open:
+		return ErrState
+	case o.kind == outDiscard && o.started && o.left > 0:
+		return ErrBodyShort
+	case o.kind != outChunked && o.kind != outDiscard:
+		return ErrFraming
+	}
+	return 0
+}
+
+// endTrailer ends the message whose trailer section w is.
+func (c *conn) endTrailer(w *HeadWriter) {
+	w.dst = append(w.dst, "\r\n"...)
+	if c.out.kind == outDiscard {
+		w.dst = w.dst[:w.start]
+	}
+	move(&c.send, onEnd)
+	c.settle()
+}
+
+// notInTrailers are the fields that BeginTrailer's writer refuses.
+const notInTrailers = 1<<FieldTransferEncoding | 1<<FieldContentLength | 1<<FieldTrailer | 1<<FieldTE |
+	1<<FieldHost | 1<<FieldConnection | 1<<FieldKeepAlive | 1<<FieldUpgrade | 1<<FieldExpect | 1<<FieldMaxForwards |
+	1<<FieldAuthorization | 1<<FieldProxyAuthorization | 1<<FieldProxyAuthenticate | 1<<FieldWWWAuthenticate |
+	1<<FieldCookie | 1<<FieldSetCookie | 1<<FieldCacheControl | 1<<FieldRange | 1<<FieldIfMatch |
+	1<<FieldIfNoneMatch | 1<<FieldIfModifiedSince | 1<<FieldIfUnmodifiedSince | 1<<FieldIfRange |
+	1<<FieldContentType | 1<<FieldContentEncoding | 1<<FieldContentRange | 1<<FieldAge | 1<<FieldExpires |
+	1<<FieldDate | 1<<FieldLocation | 1<<FieldRetryAfter | 1<<FieldVary
+
 // once are the fields that a message may hold only one line of (RFC 9110 5.3).
 const once = 1<<FieldAge | 1<<FieldAuthorization | 1<<FieldContentLength | 1<<FieldContentLocation |
 	1<<FieldContentRange | 1<<FieldContentType | 1<<FieldDate | 1<<FieldETag | 1<<FieldExpires |
@@ -43,7 +91,7 @@ const once = 1<<FieldAge | 1<<FieldAuthorization | 1<<FieldContentLength | 1<<Fi
 func (w *HeadWriter) Reason(s string) {
 	switch {
 	case w.err != 0:
-	case len(w.dst) != w.fields:
+	case len(w.dst) != w.fields || w.status == 0:
 		w.err = ErrState
 	case !isText(s):
 		w.err = ErrFieldValue
@@ -103,10 +151,21 @@ func (w *HeadWriter) Close() { w.has |= wantClose }
 // End completes the head. On success it returns dst with the head appended, which
 // is then promised: send it, or call Fail. On error it returns dst as it was.
 func (w *HeadWriter) End() ([]byte, error) {
-	if w.err == 0 {
-		w.err = w.c.mayRespond(w.status) // again: others may have been busy since Begin
+	trailer := w.status == 0
+	switch { // what Begin asked, again: others may have been busy since
+	case w.err != 0:
+	case trailer:
+		w.err = w.c.mayTrail()
+	default:
+		w.err = w.c.mayRespond(w.status)
 	}
-	if w.err == 0 {
+	switch {
+	case w.err != 0:
+	case trailer && (w.length >= 0 || w.has != 0):
+		w.err = ErrFraming
+	case trailer:
+		w.c.endTrailer(w)
+	default:
 		w.err = w.c.endResponse(w)
 	}
 	if w.err != 0 {
@@ -128,6 +187,9 @@ func appendField[V []byte | string](w *HeadWriter, id FieldID, name string, valu
 		return
 	case w.seen&bit&once != 0:
 		w.err = ErrFieldRepeated
+		return
+	case w.status == 0 && bit&notInTrailers != 0:
+		w.err = ErrNotInTrailer
 		return
 	}
 	w.seen |= bit

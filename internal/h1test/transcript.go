@@ -35,6 +35,8 @@ import (
 //	respond STATUS ["TYPE" ["BODY"]] AppendResponse
 //	head STATUS ["Name: value" ...]  Begin, Field, End
 //	data "BYTES", end                AppendData, AppendEnd
+//	trailer ["Name: value" ...]      BeginTrailer, Field, End
+//	skip N                           SkipBody
 //	reject                           AppendErrorResponse for the last error
 //	last, fail                       DisableKeepAlive, Fail
 type Transcript struct {
@@ -207,6 +209,14 @@ func (p *player) do(name string, args []string, cut func([]byte) [][]byte) error
 		c.DisableKeepAlive()
 	case "fail":
 		c.Fail()
+	case "skip":
+		n, _ := strconv.ParseInt(args[0], 10, 64)
+		left, last := c.BodyRemaining()
+		if err := c.SkipBody(n); err != nil {
+			p.logf("refused: %v", err)
+		} else {
+			p.logf("skipped %d of %d, last=%v", n, left, last)
+		}
 	default:
 		if err := p.send(name, args); err != nil {
 			return err
@@ -229,15 +239,9 @@ func (p *player) send(name string, args []string) error {
 	case "respond":
 		out, err = c.AppendResponse(nil, status, args[1], []byte(args[2]))
 	case "head":
-		w := c.Begin(nil, status)
-		for _, f := range args[1:] {
-			if f == "" {
-				continue
-			}
-			n, v, _ := strings.Cut(f, ": ")
-			w.Field(n, v)
-		}
-		out, err = w.End()
+		out, err = endWith(c.Begin(nil, status), args[1:])
+	case "trailer":
+		out, err = endWith(c.BeginTrailer(nil), args)
 	case "data":
 		out, err = c.AppendData(nil, []byte(args[0]))
 	case "end":
@@ -256,6 +260,17 @@ func (p *player) send(name string, args []string) error {
 		}
 	}
 	return nil
+}
+
+func endWith(w h1.HeadWriter, lines []string) ([]byte, error) {
+	for _, f := range lines {
+		if f == "" {
+			continue
+		}
+		n, v, _ := strings.Cut(f, ": ")
+		w.Field(n, v)
+	}
+	return w.End()
 }
 
 // drive calls Next until it wants something.
