@@ -91,6 +91,8 @@ func (s *ServerConn) Next(in []byte) (ev Event, n int, err error) {
 		return Event{Kind: EventPaused}, 0, nil
 	case Failed:
 		return Event{}, 0, &c.err
+	case Switched:
+		return Event{Kind: EventSwitched}, 0, nil
 	default:
 		return Event{Kind: EventClosed}, 0, nil
 	}

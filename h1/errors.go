@@ -79,6 +79,7 @@ const (
 	ErrInvalidName   // field name to be sent that is no token (RFC 9110 5.1)
 	ErrFieldRepeated // field that may stand only once (RFC 9110 5.3)
 	ErrNotInTrailer  // field that no trailer section may have (RFC 9110 6.5.1)
+	ErrUpgrade       // 101 or 426 without Upgrade, or 101 to a protocol not offered (RFC 9110 7.8)
 	ErrFraming       // framing fields that contradict each other or the status (RFC 9112 6)
 	ErrNoContent     // content for a response that has none (RFC 9112 6.3)
 	ErrBodyOverrun   // more content than Content-Length or chunk-size announced (RFC 9110 8.6)
@@ -133,6 +134,7 @@ var codes = [nCodes]struct {
 	ErrInvalidName:        {0, "invalid field name to be sent"},
 	ErrFieldRepeated:      {0, "field to be sent twice"},
 	ErrNotInTrailer:       {0, "field to be sent in a trailer section"},
+	ErrUpgrade:            {0, "Upgrade missing or not offered"},
 	ErrFraming:            {0, "contradictory message framing"},
 	ErrNoContent:          {0, "content where the response has none"},
 	ErrBodyOverrun:        {0, "more content than announced"},

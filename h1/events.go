@@ -12,6 +12,7 @@ const (
 	EventData                      // content, decoded: Event.Data
 	EventEnd                       // the message is complete; conn.Trailer holds its trailer section
 	EventClosed                    // no message will follow; input is not looked at any more
+	EventSwitched                  // the connection speaks another protocol: input is its first bytes
 )
 
 // String returns the kind's name without its prefix, such as "Request".
@@ -22,7 +23,7 @@ func (k EventKind) String() string {
 	return eventNames[k]
 }
 
-var eventNames = [...]string{"NeedData", "Paused", "Request", "Data", "End", "Closed"}
+var eventNames = [...]string{"NeedData", "Paused", "Request", "Data", "End", "Closed", "Switched"}
 
 // Event is one step of the protocol, reported by Next. It is a small value:
 // heads are read through ServerConn.Request, trailer sections through Trailer.

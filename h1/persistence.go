@@ -51,6 +51,8 @@ func (c *conn) Phase() Phase {
 	switch {
 	case c.ShouldClose() || c.recv == Closed:
 		return PhaseClosed
+	case c.recv == Switched:
+		return PhaseSwitched
 	case c.recv == Failed || c.recv == Done:
 		return PhaseRespond
 	case c.recv == Body && c.send == Done:

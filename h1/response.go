@@ -22,13 +22,15 @@ func (s *ServerConn) Begin(dst []byte, status int) HeadWriter {
 // now, or 0.
 func (c *conn) mayRespond(status int) Code {
 	switch {
-	case status < 100 || status > 999 || status == 101:
-		return ErrStatus // 101 answers an offer, and none has been taken
+	case status < 100 || status > 999:
+		return ErrStatus
+	case status == 101:
+		return c.maySwitch()
 	case c.send != Idle || c.recv == Closed || c.recv == Idle && !c.begun:
 		return ErrState
 	case status >= 200:
-		if c.reading() && c.head.line.method == MethodConnect && status < 300 {
-			return ErrStatus // would promise a tunnel
+		if c.tunnels(status) && c.recv != Done {
+			return ErrState // the tunnel begins behind the request
 		}
 		return 0
 	case !c.reading():
@@ -39,12 +41,23 @@ func (c *conn) mayRespond(status int) Code {
 	return 0
 }
 
+// tunnels reports whether a final status answers CONNECT with a tunnel.
+func (c *conn) tunnels(status int) bool {
+	return c.reading() && c.head.line.method == MethodConnect && 200 <= status && status < 300
+}
+
 // reading reports whether there is a request that has not failed.
 func (c *conn) reading() bool { return c.recv == Body || c.recv == Done }
 
 // endResponse ends a response head: it chooses the framing, appends the fields
 // that tell it and the connection's future, and moves the state on.
 func (c *conn) endResponse(w *HeadWriter) Code {
+	if w.status == 101 || c.tunnels(w.status) {
+		return c.endSwitch(w)
+	}
+	if w.status == 426 && w.upgrades == 0 {
+		return ErrUpgrade
+	}
 	if w.status < 200 {
 		if w.length >= 0 || w.has != 0 {
 			return ErrFraming
@@ -88,6 +101,9 @@ func (c *conn) endResponse(w *HeadWriter) Code {
 	} else if kind == outChunked {
 		w.dst = append(w.dst, "Transfer-Encoding: chunked\r\n"...)
 	}
+	if w.upgrades > 0 && w.options&connUpgrade == 0 {
+		w.connection("upgrade") // whoever sends Upgrade says so (RFC 9110 7.8)
+	}
 	switch {
 	case !persist && w.options&connClose == 0:
 		w.connection("close")
@@ -112,7 +128,7 @@ func (c *conn) endResponse(w *HeadWriter) Code {
 // AppendInfo appends an interim response without fields, such as 100 (RFC 9110
 // 15.2). The client must speak HTTP/1.1.
 func (s *ServerConn) AppendInfo(dst []byte, status int) ([]byte, error) {
-	if status >= 200 {
+	if status >= 200 || status == 101 {
 		return dst, s.misuse(ErrStatus)
 	}
 	w := s.Begin(dst, status)
@@ -121,10 +137,11 @@ func (s *ServerConn) AppendInfo(dst []byte, status int) ([]byte, error) {
 
 // AppendResponse appends a whole final response: head, body and end. An empty
 // contentType is left out. For a status that has no content body must be empty;
-// to a HEAD request its length is told and its bytes are not sent.
+// to a HEAD request its length is told and its bytes are not sent. 2xx to CONNECT,
+// which has neither end nor length, is written with Begin.
 func (s *ServerConn) AppendResponse(dst []byte, status int, contentType string, body []byte) ([]byte, error) {
 	w := s.Begin(dst, status)
-	if status < 200 {
+	if status < 200 || s.tunnels(status) {
 		w.err = ErrStatus
 	}
 	if contentType != "" {

@@ -6,12 +6,13 @@ type State uint8
 
 // The states of a side, in the order in which a message passes through them.
 const (
-	illegal State = iota // absent from the table: not allowed here
-	Idle                 // between messages; a head comes next
-	Body                 // head complete; content, possibly none, follows
-	Done                 // message complete; waiting for the other side
-	Closed               // no more messages in this direction
-	Failed               // broken off: what follows has no meaning
+	illegal  State = iota // absent from the table: not allowed here
+	Idle                  // between messages; a head comes next
+	Body                  // head complete; content, possibly none, follows
+	Done                  // message complete; waiting for the other side
+	Closed                // no more messages in this direction
+	Failed                // broken off: what follows has no meaning
+	Switched              // the connection speaks another protocol now
 	nStates
 )
 
@@ -19,21 +20,23 @@ type input uint8
 
 // The inputs. Losing the connection between messages is onClose, inside one onFault.
 const (
-	onHead  input = iota // a final head was received or written
-	onEnd                // the message's last byte was received or written
-	onNext               // both sides are Done and the connection persists
-	onClose              // no message will follow on this side
-	onFault              // malformed or truncated input, undeliverable output
+	onHead   input = iota // a final head was received or written
+	onEnd                 // the message's last byte was received or written
+	onNext                // both sides are Done and the connection persists
+	onClose               // no message will follow on this side
+	onFault               // malformed or truncated input, undeliverable output
+	onSwitch              // 101, or 2xx to CONNECT, was written
 	nInputs
 )
 
 // transitions is the whole machine. Only move assigns a State.
 var transitions = [nStates][nInputs]State{
-	Idle:   {onHead: Body, onClose: Closed, onFault: Failed},
-	Body:   {onEnd: Done, onClose: Closed, onFault: Failed},
-	Done:   {onNext: Idle, onClose: Closed, onFault: Failed},
-	Closed: {onClose: Closed, onFault: Failed},
-	Failed: {onClose: Failed, onFault: Failed},
+	Idle:     {onHead: Body, onClose: Closed, onFault: Failed, onSwitch: Switched},
+	Body:     {onEnd: Done, onClose: Closed, onFault: Failed},
+	Done:     {onNext: Idle, onClose: Closed, onFault: Failed, onSwitch: Switched},
+	Closed:   {onClose: Closed, onFault: Failed},
+	Failed:   {onClose: Failed, onFault: Failed},
+	Switched: {onFault: Failed},
 }
 
 func move(s *State, in input) {
@@ -70,8 +73,8 @@ func (s State) String() string {
 }
 
 var (
-	stateNames = [nStates]string{"illegal", "Idle", "Body", "Done", "Closed", "Failed"}
-	inputNames = [nInputs]string{"onHead", "onEnd", "onNext", "onClose", "onFault"}
+	stateNames = [nStates]string{"illegal", "Idle", "Body", "Done", "Closed", "Failed", "Switched"}
+	inputNames = [nInputs]string{"onHead", "onEnd", "onNext", "onClose", "onFault", "onSwitch"}
 )
 
 // Phase is what the connection is waiting for or doing: it tells a transport
@@ -80,12 +83,13 @@ type Phase uint8
 
 // The phases of an exchange.
 const (
-	PhaseIdle    Phase = iota // no byte of the next message has come
-	PhaseHead                 // a head has begun and is not complete
-	PhaseBody                 // content of the peer's message is due
-	PhaseRespond              // the peer's message is complete, ours is not
-	PhaseDrain                // our message is complete, the rest of the peer's is due
-	PhaseClosed               // nothing more is due
+	PhaseIdle     Phase = iota // no byte of the next message has come
+	PhaseHead                  // a head has begun and is not complete
+	PhaseBody                  // content of the peer's message is due
+	PhaseRespond               // the peer's message is complete, ours is not
+	PhaseDrain                 // our message is complete, the rest of the peer's is due
+	PhaseClosed                // nothing more is due
+	PhaseSwitched              // another protocol has its own phases
 )
 
 // String returns the phase's name without its prefix.
@@ -96,4 +100,4 @@ func (p Phase) String() string {
 	return phaseNames[p]
 }
 
-var phaseNames = [...]string{"Idle", "Head", "Body", "Respond", "Drain", "Closed"}
+var phaseNames = [...]string{"Idle", "Head", "Body", "Respond", "Drain", "Closed", "Switched"}

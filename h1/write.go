@@ -11,17 +11,18 @@ import "strconv"
 // through Field, as a proxy does; they are understood, contradictions are errors,
 // and what the connection itself has to say is merged in.
 type HeadWriter struct {
-	c       *conn
-	dst     []byte
-	start   int   // len(dst) at Begin
-	fields  int   // where the field lines start
-	status  int   // 0 for a trailer section
-	length  int64 // Content-Length, or -1
-	seen    uint64
-	has     headFacts
-	options connOptions // members of the Connection line that was given
-	connEnd int         // where its value ends
-	err     Code
+	c        *conn
+	dst      []byte
+	start    int   // len(dst) at Begin
+	fields   int   // where the field lines start
+	status   int   // 0 for a trailer section
+	length   int64 // Content-Length, or -1
+	seen     uint64
+	has      headFacts
+	options  connOptions // members of the Connection line that was given
+	connEnd  int         // where its value ends
+	upgrades int         // Upgrade lines
+	err      Code
 }
 
 type headFacts uint8
@@ -212,6 +213,12 @@ func appendField[V []byte | string](w *HeadWriter, id FieldID, name string, valu
 			w.options |= connOption(m)
 			w.connection(m)
 		}
+	case FieldUpgrade:
+		if w.upgrades++; w.status == 101 && !w.c.offered(string(value)) {
+			w.err = ErrUpgrade
+			return
+		}
+		fallthrough
 	default:
 		w.dst = append(w.dst, name...)
 		w.dst = append(w.dst, ": "...)

@@ -288,7 +288,7 @@ func (p *player) drive() {
 		switch ev.Kind {
 		case h1.EventNeedData:
 			return
-		case h1.EventPaused, h1.EventClosed:
+		case h1.EventPaused, h1.EventClosed, h1.EventSwitched:
 			if s := strings.ToLower(ev.Kind.String()); len(p.log) == 0 || p.log[len(p.log)-1] != s {
 				p.logf("%s", s)
 			}
@@ -320,6 +320,9 @@ func Request(c *h1.ServerConn) string {
 	}
 	if h.HostMismatch() {
 		s += " host-mismatch"
+	}
+	if h.OffersUpgrade() {
+		s += " offers-upgrade"
 	}
 	if !h.KeepAlive() {
 		s += " close"
