@@ -134,6 +134,24 @@ func ExampleServerConn_Begin() {
 	// <nil>
 }
 
+// A proxy forwards the fields that are meant for the other end.
+func ExampleHead_HopByHop() {
+	var conn h1.ServerConn
+	in := []byte("GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, x-trace\r\nKeep-Alive: 5\r\nX-Trace: 7\r\nX-Id: 8\r\nTE: trailers\r\n\r\n")
+	if _, _, err := conn.Next(in); err != nil {
+		fmt.Println(err)
+	}
+	head := conn.Request()
+	for i := range head.Len() {
+		if name, value := head.At(i); !head.HopByHop(i) {
+			fmt.Printf("%s: %s\n", name, value)
+		}
+	}
+	// Output:
+	// Host: a
+	// X-Id: 8
+}
+
 func ExampleError() {
 	var conn h1.ServerConn
 	_, _, err := conn.Next([]byte("GET / HTTP/1.1\r\nHost : a\r\n\r\n"))

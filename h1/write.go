@@ -254,8 +254,19 @@ func isToken(s string) bool {
 	return len(s) > 0
 }
 
+// isText reports whether v may be a field value. The bytes of a word are put
+// together by hand since v may be a string; the compiler makes it one load.
 func isText[V []byte | string](v V) bool {
-	for i := range len(v) {
+	i := 0
+	for ; i+8 <= len(v); i += 8 {
+		p := v[i : i+8]
+		w := uint64(p[0]) | uint64(p[1])<<8 | uint64(p[2])<<16 | uint64(p[3])<<24 |
+			uint64(p[4])<<32 | uint64(p[5])<<40 | uint64(p[6])<<48 | uint64(p[7])<<56
+		if noText(w) != 0 {
+			break // HTAB perhaps
+		}
+	}
+	for ; i < len(v); i++ {
 		if !is(v[i], text) {
 			return false
 		}

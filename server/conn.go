@@ -67,10 +67,10 @@ type work struct {
 	proto h1.ServerConn
 	in    []byte // input; in[r:w] is not consumed
 	r, w  int
-	used  int64  // bytes consumed since it was borrowed
-	mark  int64  // used, when the last exchange ended
-	out   []byte // output that is not written yet
-	now   time.Time
+	used  int64     // bytes consumed since it was borrowed
+	mark  int64     // used, when the last exchange ended
+	out   []byte    // output that is not written yet
+	now   time.Time // when the last exchange ended, or nearly
 	exchange
 }
 
@@ -126,7 +126,6 @@ func (c *conn) drive() transport.Next {
 				c.ending = endNow
 				return transport.Close
 			}
-			c.now = time.Now()
 			c.reject(408, nil)
 			_ = c.flush() // the connection ends either way
 			return transport.Close
@@ -160,7 +159,6 @@ func (c *conn) Step(n int) (out []byte, next transport.Next) {
 		return nil, transport.Park
 	}
 	c.out = c.out[:0]
-	c.now = time.Now()
 	if n > 0 {
 		c.w += n
 	} else if n < 0 {
@@ -208,10 +206,10 @@ func (c *conn) wait() ([]byte, transport.Next) {
 		return c.out, transport.Leave
 	case len(c.out) > 0:
 		return c.out, transport.More // once it is written we park
-	case phase == h1.PhaseIdle && c.served > 0:
+	case phase == h1.PhaseIdle && c.waiting != h1.PhaseIdle:
 		c.until = after(c.now, c.lst.limits.IdleTimeout)
 	case phase == h1.PhaseHead && c.waiting != h1.PhaseHead:
-		c.until = after(c.now, c.lst.limits.HeadTimeout)
+		c.until = after(time.Now(), c.lst.limits.HeadTimeout)
 	}
 	c.waiting = phase
 	if phase == h1.PhaseIdle && c.r == c.w && c.used == c.mark {
@@ -238,10 +236,11 @@ func (c *conn) resume() bool {
 	c.out = c.out[:0] // has been written
 	c.req.body.more = (*arriving)(c)
 	c.answer()
-	if c.broken || c.flush() != nil {
+	if c.broken || c.flush() != nil || !c.drain() {
 		return false
 	}
-	return c.drain()
+	c.now = time.Now()
+	return true
 }
 
 // drain reads what the handler left of the body, so that the next request can be

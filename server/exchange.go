@@ -31,7 +31,6 @@ func (c *conn) begin() {
 	c.waiting = h1.PhaseRespond
 	c.exchange = exchange{
 		id:        c.srv.requests.Add(1),
-		began:     c.now,
 		headStart: c.r - len(head.Raw()),
 		headEnd:   c.r,
 		req: Request{
@@ -49,6 +48,9 @@ func (c *conn) begin() {
 	}
 	if m := c.lst.limits.MaxRequests; m > 0 && c.served >= m {
 		c.proto.DisableKeepAlive()
+	}
+	if c.srv.records != nil {
+		c.began = time.Now()
 	}
 	c.early = c.refusal(head)
 }
@@ -108,6 +110,7 @@ func (c *conn) answer() {
 	default:
 		resp = c.render(c.early, nil)
 	}
+	c.now = time.Now()
 	c.respond(resp)
 	c.end()
 }
@@ -124,14 +127,12 @@ func (c *conn) end() {
 func (c *conn) call() (resp Response) {
 	defer func() {
 		if p := recover(); p != nil {
-			c.now = time.Now()
 			c.srv.cfg.Log.Error("server: handler panicked", "panic", fmt.Sprint(p), "method", c.req.Method(),
 				"target", c.req.Target(), "listener", c.lst.Name, "stack", string(debug.Stack()))
 			resp = c.render(500, fmt.Errorf("server: handler panicked: %v", p))
 		}
 	}()
 	resp = c.lst.Handler(&c.req)
-	c.now = time.Now()
 	if err := resp.Body.Err(); err != nil {
 		resp = c.failed(resp, err)
 	}
@@ -195,6 +196,7 @@ func (c *conn) reject(status int, err error) {
 	if _, server := c.proto.State(); server != h1.Idle {
 		return
 	}
+	c.now = time.Now()
 	if c.req.head == nil {
 		c.exchange = exchange{id: c.srv.requests.Add(1), began: c.now}
 	}
