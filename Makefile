@@ -6,7 +6,7 @@ FUZZTIME = 10s
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-check: test format vet cross race unprivileged nested fuzz blackbox ## everything that CI runs
+check: test format vet cross race unprivileged nested mutants fuzz blackbox ## everything that CI runs
 
 test: ## all tests of the root module
 	go test ./...
@@ -38,6 +38,9 @@ fuzz: ## each fuzz target for FUZZTIME
 	@for t in $$(go test ./fuzz -list '^Fuzz' | grep ^Fuzz); do \
 		echo "fuzz $$t"; go test ./fuzz -run '^$$' -fuzz "^$$t$$" -fuzztime $(FUZZTIME) || exit 1; done
 
+mutants: ## h1's tests notice each of its rules being weakened
+	go run ./internal/mutants
+
 nested: ## the nested modules vet, test and are tidy
 	@for m in $$(git ls-files '*/go.mod'); do \
 		(set -e; cd $$(dirname $$m); echo "nested $$m"; go mod tidy -diff; go vet ./...; go test ./...) || exit 1; done
@@ -49,4 +52,4 @@ bench: ## benchmarks of the hot paths, and beside peers
 	go test -run '^$$' -bench . ./h1 ./server ./kvstore
 	cd bench && go test -run '^$$' -bench .
 
-.PHONY: help check test format vet cross race unprivileged nested fuzz blackbox bench
+.PHONY: help check test format vet cross race unprivileged nested mutants fuzz blackbox bench

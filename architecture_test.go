@@ -31,6 +31,7 @@ var layers = []struct {
 	{"cmd", []string{"std", "postern"}, nil},
 	{"examples", []string{"std", "postern"}, nil},
 	{"internal/h1test", []string{"std", "postern/h1", "pgregory.net/rapid"}, nil},
+	{"internal/mutants", []string{"std"}, nil},
 	{"fuzz", []string{"std", "postern", "pgregory.net/rapid"}, nil},
 }
 

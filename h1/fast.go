@@ -102,12 +102,9 @@ func fieldAt(in []byte, start, end int) FieldID {
 		return 0
 	}
 	known := &foldedNames[id]
-	if len(name) != int(known.length) {
-		return 0
-	}
 	const fold = 0x20 * ones
 	rest := in[start:]
-	for k := range known.words {
+	for k := range known {
 		n := len(name) - 8*k
 		if n <= 0 {
 			break
@@ -119,7 +116,7 @@ func fieldAt(in []byte, start, end int) FieldID {
 		if n < 8 {
 			w &= 1<<(8*n) - 1
 		}
-		if w != known.words[k] {
+		if w != known[k] {
 			return 0
 		}
 	}
@@ -127,17 +124,14 @@ func fieldAt(in []byte, start, end int) FieldID {
 }
 
 // foldedNames are the names of the recognised fields as fieldAt compares them:
-// little-endian words in lower case. Setting bit 0x20 folds letters and leaves "-"
-// as it is; no other byte of a token becomes one of these by it.
-var foldedNames = func() (t [nFields]struct {
-	length uint8
-	words  [4]uint64
-}) {
+// little-endian words in lower case, with zeros behind the name, so that a longer
+// name differs too. Setting bit 0x20 folds letters and leaves "-" as it is; no
+// other byte of a token becomes one of these by it.
+var foldedNames = func() (t [nFields][4]uint64) {
 	for id := FieldID(1); id < nFields; id++ {
 		name := fieldNames[id]
-		t[id].length = uint8(len(name))
 		for i := range len(name) {
-			t[id].words[i/8] |= uint64(name[i]|0x20) << (8 * (i % 8))
+			t[id][i/8] |= uint64(name[i]|0x20) << (8 * (i % 8))
 		}
 	}
 	return t

@@ -136,3 +136,32 @@ func TestMisuse(t *testing.T) {
 		t.Error("a head was ended after Fail")
 	}
 }
+
+// A reason phrase is the caller's, checked like a field value, and comes first.
+func TestReason(t *testing.T) {
+	for _, tc := range []struct {
+		reason string
+		field  bool
+		code   Code
+	}{{"All Well", false, 0}, {"", false, 0}, {"a\r\nX: y", false, ErrFieldValue}, {"late", true, ErrState}} {
+		var c ServerConn
+		for in := []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); c.recv != Done; {
+			_, n, _ := c.Next(in)
+			in = in[n:]
+		}
+		w := c.Begin(nil, 200)
+		if tc.field {
+			w.Field("X", "y")
+		}
+		w.Reason(tc.reason)
+		w.Length(0)
+		out, err := w.End()
+		if tc.code != 0 {
+			if e, ok := err.(*Error); !ok || e.Code != tc.code || len(out) > 0 {
+				t.Errorf("%q: %q, %v", tc.reason, out, err)
+			}
+		} else if want := "HTTP/1.1 200 " + tc.reason + "\r\nContent-Length: 0\r\n\r\n"; string(out) != want || err != nil {
+			t.Errorf("%q: %q, %v", tc.reason, out, err)
+		}
+	}
+}

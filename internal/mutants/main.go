@@ -1,0 +1,99 @@
+// Mutants weakens h1 one line at a time and runs its tests on each: a weakening
+// that no test notices is a rule that nobody holds. It changes no file.
+//
+//	go run ./internal/mutants [-v]
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// mutant is one weakening: in file, old is replaced by new.
+type mutant struct {
+	file, old, new string
+	equal          string // why no test can notice it; "": one must
+}
+
+func main() {
+	verbose := flag.Bool("v", false, "name those that are noticed too")
+	flag.Parse()
+	dir, err := os.MkdirTemp("", "mutants")
+	if err != nil {
+		fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	survivors, stale := 0, 0
+	for i, m := range mutants {
+		noticed, err := try(dir, m)
+		switch {
+		case err != nil:
+			stale++
+			fmt.Printf("stale: mutant %d: %s: %q: %v\n", i+1, m.file, m.old, err)
+		case !noticed && m.equal == "":
+			survivors++
+			fmt.Printf("survived: %s: %q became %q\n", m.file, m.old, m.new)
+		case noticed && m.equal != "":
+			stale++
+			fmt.Printf("stale: mutant %d: %s: %q is noticed, though it is said to change nothing\n", i+1, m.file, m.old)
+		case *verbose:
+			fmt.Printf("noticed: %s: %q became %q\n", m.file, m.old, m.new)
+		}
+	}
+	fmt.Printf("mutants: %d tried, %d survived, %d stale\n", len(mutants), survivors, stale)
+	if survivors+stale > 0 {
+		os.Exit(1)
+	}
+}
+
+// try reports whether the tests notice the mutant.
+func try(dir string, m mutant) (bool, error) {
+	path, err := filepath.Abs(filepath.Join("h1", m.file))
+	if err != nil {
+		return false, err
+	}
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return false, err
+	}
+	if n := bytes.Count(src, []byte(m.old)); n != 1 {
+		return false, fmt.Errorf("stands %d times in the file, not once", n)
+	}
+	mutated := filepath.Join(dir, m.file)
+	if err := os.WriteFile(mutated, bytes.Replace(src, []byte(m.old), []byte(m.new), 1), 0o600); err != nil {
+		return false, err
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{path: mutated}})
+	if err != nil {
+		return false, err
+	}
+	file := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(file, overlay, 0o600); err != nil {
+		return false, err
+	}
+	if out, err := exec.Command("go", "build", "-overlay", file, "./h1").CombinedOutput(); err != nil {
+		return false, fmt.Errorf("does not compile: %s", out)
+	}
+	for _, pkg := range []string{"./h1", "./fuzz"} {
+		cmd := exec.Command("go", "test", "-overlay", file, "-count=1", "-timeout", (30 * time.Second).String(), "-run", "^(Test|Example|FuzzServer|FuzzDiff)", pkg)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			if strings.Contains(string(out), "build failed") {
+				return false, fmt.Errorf("does not compile: %s", out)
+			}
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func fatal(err error) {
+	fmt.Fprintln(os.Stderr, "mutants:", err)
+	os.Exit(2)
+}
