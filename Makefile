@@ -6,7 +6,7 @@ FUZZTIME = 10s
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-check: test format vet cross race unprivileged nested mutants fuzz blackbox ## everything that CI runs
+check: test format vet cross blackbox race unprivileged nested mutants fuzz ## everything that CI runs
 
 test: ## all tests of the root module
 	go test ./...
