@@ -209,6 +209,28 @@ func refListed(values []string, token string) bool {
 	return false
 }
 
+// refModeration bounds the empty members of the lists that a server reads (RFC
+// 9110 5.6.1.2, row 25): 32 for each field.
+func refModeration(fields []refField) (fault refFault) {
+	for _, name := range []string{"Connection", "Upgrade", "Expect", "Trailer"} {
+		empty := 0
+		for _, value := range refValues(fields, name) {
+			if value == "" {
+				continue
+			}
+			for _, member := range strings.Split(value, ",") {
+				if strings.Trim(member, " \t") == "" {
+					empty++
+				}
+			}
+		}
+		if empty > 32 {
+			fault = append(fault, h1.ErrEmptyMembers)
+		}
+	}
+	return fault
+}
+
 // refHead takes a request-line and a header section, and judges them.
 func refHead(in []byte, cfg h1.Config) (req refRequest, length int64, rest []byte, fault refFault) {
 	s := &refSection{in, cfg.MaxHead, h1.ErrHeadTooLarge}
@@ -228,6 +250,9 @@ func refHead(in []byte, cfg h1.Config) (req refRequest, length int64, rest []byt
 	}
 	req.fields = fields
 	if fault = refHost(&req); fault == nil {
+		fault = refModeration(fields)
+	}
+	if fault == nil {
 		length, fault = refFraming(&req, cfg.MaxBody)
 	}
 	connection := refValues(fields, "Connection")

@@ -53,6 +53,7 @@ const (
 	ErrHeadTooLarge       // head over Config.MaxHead (RFC 9110 5.4); 431
 	ErrTrailerTooLarge    // trailer section over Config.MaxTrailer (RFC 9110 5.4); 431
 	ErrTrailerField       // framing, routing or authentication field in a trailer section (RFC 9110 6.5.1)
+	ErrEmptyMembers       // more than 32 empty members in a list (RFC 9110 5.6.1.2)
 	ErrHostMissing        // HTTP/1.1 request without Host (RFC 9112 3.2)
 	ErrHostRepeated       // more than one Host line (RFC 9112 3.2)
 	ErrHost               // Host or authority that is no uri-host[":"port] (RFC 9112 3.2)
@@ -111,6 +112,7 @@ var codes = [nCodes]struct {
 	ErrHeadTooLarge:       {431, "head too large"},
 	ErrTrailerTooLarge:    {431, "trailer section too large"},
 	ErrTrailerField:       {400, "field not allowed in a trailer section"},
+	ErrEmptyMembers:       {400, "too many empty list members"},
 	ErrHostMissing:        {400, "no Host"},
 	ErrHostRepeated:       {400, "more than one Host"},
 	ErrHost:               {400, "invalid host"},

@@ -70,9 +70,6 @@ func (c *conn) fastLines(h *Head, in []byte, maxBytes, maxFields int) {
 		}
 		id := fieldAt(in, line, colon)
 		h.add(field{uint32(line), uint32(from), uint32(to - from), uint16(colon - line), id})
-		if id == FieldConnection {
-			h.options.add(in[from:to])
-		}
 		line = i + 2
 	}
 	c.line, c.scan = line, line

@@ -86,9 +86,6 @@ func (c *conn) fieldLine(h *Head, in []byte, start, end int) int {
 	from, to := trimOWS(in, colon+1, end)
 	id := fieldOf(name)
 	h.add(field{uint32(start), uint32(from), uint32(to - from), uint16(colon - start), id})
-	if id == FieldConnection {
-		h.options.add(in[from:to])
-	}
 	return 0
 }
 

@@ -22,8 +22,8 @@ func (f Framing) String() string {
 var framingNames = [...]string{"none", "length", "chunked", "close"}
 
 // requestRules applies the rules between fields at the blank line, which stands
-// at offset end, in one fixed order: Host, Transfer-Encoding, Content-Length.
-// After them the message has exactly one framing.
+// at offset end, in one fixed order: Host, lists, Transfer-Encoding,
+// Content-Length. After them the message has exactly one framing.
 func (c *conn) requestRules(h *Head, end int) int {
 	switch host := h.index(FieldHost); {
 	case host < 0:
@@ -36,6 +36,9 @@ func (c *conn) requestRules(h *Head, end int) int {
 		if _, ok := authority(h.value(host)); !ok {
 			return c.blame(ErrHost, h, host)
 		}
+	}
+	if c.listRules(h) < 0 {
+		return -1
 	}
 	te, cl := h.index(FieldTransferEncoding), h.index(FieldContentLength)
 	switch {

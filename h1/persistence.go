@@ -1,5 +1,10 @@
 package h1
 
+import (
+	"bytes"
+	"math/bits"
+)
+
 // connOptions is what the Connection lines of a head say, over all of them and
 // in any case (RFC 9110 7.6.1).
 type connOptions uint8
@@ -10,11 +15,42 @@ const (
 	connUpgrade
 )
 
-func (o *connOptions) add(value []byte) {
-	for m := range members(value) {
-		*o |= connOption(m)
+// maxEmptyMembers is how many empty members the lists of one field may hold over
+// all lines of a head: accepted in moderation, as RFC 9110 5.6.1.2 wants.
+const maxEmptyMembers = 32
+
+// lists are the fields that are read as lists of tokens.
+const lists = 1<<FieldConnection | 1<<FieldUpgrade | 1<<FieldExpect | 1<<FieldTrailer
+
+// listRules bounds the empty members of the lists that we read, and takes up what
+// Connection says.
+func (c *conn) listRules(h *Head) int {
+	for todo := h.seen & lists; todo != 0; todo &= todo - 1 {
+		id := FieldID(bits.TrailingZeros64(todo))
+		empty := 0
+		for i := h.index(id); i < len(h.fields); i++ {
+			if h.fields[i].id != id {
+				continue
+			}
+			v := h.value(i)
+			if len(v) > 0 {
+				empty += 1 + bytes.Count(v, comma)
+			}
+			for m := range members(v) {
+				empty--
+				if id == FieldConnection {
+					h.options |= connOption(m)
+				}
+			}
+			if empty > maxEmptyMembers {
+				return c.blame(ErrEmptyMembers, h, i)
+			}
+		}
 	}
+	return 0
 }
+
+var comma = []byte{','}
 
 func connOption[B []byte | string](member B) connOptions {
 	switch {

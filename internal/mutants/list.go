@@ -44,6 +44,8 @@ var mutants = []mutant{
 	{"names.go", "id != 0 && equalFold(name, fieldNames[id])", "id != 0", ""},
 	{"fast.go", "if w != known[k] {\n\t\t\treturn 0\n\t\t}", "", ""},
 
+	{"persistence.go", "if empty > maxEmptyMembers {", "if empty > 1000 {", ""},
+
 	// Host and framing.
 	{"framing.go", "if h.line.version == HTTP11 {\n\t\t\treturn c.fault(ErrHostMissing, end)\n\t\t}", "", ""},
 	{"framing.go", "case c.repeated(h, FieldHost, ErrHostRepeated):\n\t\treturn -1\n", "", ""},
