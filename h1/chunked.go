@@ -52,10 +52,15 @@ func (c *conn) readChunked(in []byte) (Event, int, error) {
 		switch r.state {
 		case chunkData:
 			n := int(min(int64(len(in)-i), c.remaining))
+			ev := Event{Kind: EventData, Data: in[i : i+n : i+n]}
+			if c.remaining == r.size {
+				ev.Flags = ChunkStart
+			}
 			if c.remaining -= int64(n); c.remaining == 0 {
 				r.state = chunkDataCR
+				ev.Flags |= ChunkEnd
 			}
-			return Event{EventData, in[i : i+n : i+n]}, i + n, nil
+			return ev, i + n, nil
 		case chunkDataCR:
 			if b != '\r' {
 				return c.fail(ErrChunkEnd, i)
@@ -75,7 +80,7 @@ func (c *conn) readChunked(in []byte) (Event, int, error) {
 				return c.fail(code, i)
 			}
 		default:
-			if b == '\r' && r.complete() {
+			if b == '\r' && (r.complete() || r.state == chunkSpace && c.spaceBehindSize()) {
 				r.state = chunkLF
 				continue
 			}
@@ -91,6 +96,9 @@ func (c *conn) readChunked(in []byte) (Event, int, error) {
 		}
 	}
 }
+
+// spaceBehindSize reports whether whitespace may stand between chunk-size and CRLF.
+func (c *conn) spaceBehindSize() bool { return c.client && c.cfg.ChunkSizeSpace }
 
 // complete reports whether a chunk-size line may end here.
 func (r *chunkReader) complete() bool {

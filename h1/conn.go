@@ -1,27 +1,20 @@
 package h1
 
-import "bytes"
-
-// ServerConn is the server's side of one HTTP/1.x connection, without the
-// connection: requests come in as bytes through Next, responses go out as bytes
-// through Begin and the Append methods, and all input and output is the
-// caller's. The zero value is ready for use with the strict default limits.
-//
-// A ServerConn is not safe for concurrent use.
-type ServerConn struct{ conn }
-
-// conn is what both roles will share: how far each side has come, and the
-// reading and writing of message bodies.
+// conn is what both roles share: how far each side has come, and the reading and
+// writing of messages. What only one role does asks for the role.
 type conn struct {
-	cfg   Config  // resolved
-	given *Config // what cfg was resolved from
+	cfg    Config  // resolved
+	given  *Config // what cfg was resolved from
+	client bool    // the role: requests are sent and responses received
 
 	recv, send State
 	keepAlive  bool // this exchange lets the connection persist
 	lastOne    bool // the next head we write says close
-	eof        bool // CloseInput: nothing follows the input offered
+	eof        bool // nothing follows the input offered
+	broken     bool // and that is no clean end: FailInput
 	unread     bool // closed before the peer's message ended
 	expecting  bool // the client waits for 100 or a final response
+	old        bool // client: the server's last response was HTTP/1.0
 
 	base int64 // bytes consumed since Reset
 	err  Error // the peer's fault, once there is one
@@ -33,27 +26,26 @@ type conn struct {
 	head      Head
 	trailer   Head
 	remaining int64 // content bytes left in the body, or in the chunk
-	received  int64 // content bytes announced by chunks so far
+	received  int64 // content bytes that came so far, or were announced by chunks
 	chunk     chunkReader
 
 	// Sending.
 	out outBody
+
+	asked questions // client: the requests that wait for their responses
 }
 
-// Reset makes s ready for a new connection and keeps its field tables. A nil cfg
-// means the strict defaults.
-func (s *ServerConn) Reset(cfg *Config) {
-	c := &s.conn
-	fields, trailers := c.head.fields[:0], c.trailer.fields[:0]
-	limits, given := c.cfg, c.given
+func (c *conn) reset(cfg *Config) {
+	old := c.cfg
 	switch {
 	case cfg == nil:
-		limits = strict
-	case cfg != given || c.recv == illegal:
-		limits = cfg.resolved()
+		old = strict
+	case cfg != c.given || c.recv == illegal:
+		old = cfg.resolved()
 	}
-	*c = conn{cfg: limits, given: cfg}
-	c.head.fields, c.trailer.fields = fields, trailers
+	fields, trailers, asked := c.head.fields[:0], c.trailer.fields[:0], c.asked.facts[:0]
+	*c = conn{cfg: old, given: cfg, client: c.client}
+	c.head.fields, c.trailer.fields, c.asked.facts = fields, trailers, asked
 	c.ready()
 }
 
@@ -75,16 +67,16 @@ func (c *conn) ready() {
 // everything else is consumed as it comes.
 //
 // Event.Data aliases in and is valid until the caller reuses those bytes. So are
-// the views that Request and Trailer return.
+// the views of heads and trailer sections. Bytes of in are only written to where a
+// field line is folded, in responses and with Config.FoldRequests.
 //
 // An error is the peer's fault and final: it is an *Error with Remote set, and
-// every later call returns it again. One response may still be written, for which
-// AppendErrorResponse is made.
-func (s *ServerConn) Next(in []byte) (ev Event, n int, err error) {
-	c := &s.conn
+// every later call returns it again. A server may still write one response, for
+// which AppendErrorResponse is made; a client closes.
+func (c *conn) Next(in []byte) (ev Event, n int, err error) {
 	switch c.recv {
 	case illegal, Idle:
-		ev, n, err = s.readHead(in)
+		ev, n, err = c.readHead(in)
 	case Body:
 		ev, n, err = c.readBody(in)
 	case Done:
@@ -104,27 +96,28 @@ func (s *ServerConn) Next(in []byte) (ev Event, n int, err error) {
 }
 
 // CloseInput tells the connection that the peer sends nothing after the input
-// that has been offered. Between messages that is a clean end; inside one, Next
-// reports ErrUnexpectedEOF, never EventEnd.
+// that has been offered. Between messages that is a clean end, and it is the end
+// of content that is delimited by it; inside any other message Next reports
+// ErrUnexpectedEOF, never EventEnd.
 func (c *conn) CloseInput() { c.eof = true }
 
+// FailInput is CloseInput for an end that proves nothing, such as a reset or TLS
+// without close_notify: content that is delimited by it is incomplete (RFC 9112
+// 9.8).
+func (c *conn) FailInput() { c.eof, c.broken = true, true }
+
 func (c *conn) atEOF(n, left int) (Event, int, error) {
-	if c.recv == Idle && left == 0 {
+	switch {
+	case left > 0 || c.asked.open() && c.recv == Idle:
+	case c.recv == Idle:
 		move(&c.recv, onClose)
 		move(&c.send, onClose)
 		return Event{Kind: EventClosed}, n, nil
+	case c.head.framing == FramingClose && !c.broken:
+		return c.endMessage(), n, nil
 	}
 	_, _, err := c.fail(ErrUnexpectedEOF, left)
 	return Event{}, n, err
-}
-
-// Request returns the head of the current request, from EventRequest on, and is
-// valid as long as Head says. Before that the head is empty.
-func (s *ServerConn) Request() *Head {
-	if s.head.raw == nil {
-		return &noHead
-	}
-	return &s.head
 }
 
 // Trailer returns the trailer section of the current message, from its EventEnd
@@ -135,15 +128,6 @@ func (c *conn) Trailer() *Head {
 	}
 	return &c.trailer
 }
-
-// WantsContinue reports whether the client waits for an interim response before
-// it sends the content: send 100 with AppendInfo, or a final response at once
-// (RFC 9110 10.1.1).
-func (s *ServerConn) WantsContinue() bool { return s.expecting && s.recv == Body && s.send == Idle }
-
-// State returns how far the client has come with its request and the server with
-// its response.
-func (s *ServerConn) State() (client, server State) { return s.recv, s.send }
 
 // Fail tells the connection that bytes it produced were not delivered, or that a
 // message cannot be finished. Nothing can be received or sent after it.
@@ -156,10 +140,18 @@ func (c *conn) Fail() {
 	}
 }
 
-// readHead reads a request-line and its header section (RFC 9112 2.1). Up to two
-// empty lines before it are skipped, since old clients send one after a body.
-func (s *ServerConn) readHead(in []byte) (Event, int, error) {
-	c := &s.conn
+// message returns the head that is being or was last read.
+func (c *conn) message() *Head {
+	if c.head.raw == nil {
+		return &noHead
+	}
+	return &c.head
+}
+
+// readHead reads a start-line and its header section (RFC 9112 2.1). Up to two
+// empty lines before it are skipped: old clients send one behind a body, and old
+// servers too.
+func (c *conn) readHead(in []byte) (ev Event, n int, err error) {
 	c.ready()
 	skip := 0
 	for c.scan == 0 && c.blanks < 2 && len(in) >= skip+2 && in[skip] == '\r' && in[skip+1] == '\n' {
@@ -168,7 +160,14 @@ func (s *ServerConn) readHead(in []byte) (Event, int, error) {
 	}
 	c.begun = len(in) > skip && (c.blanks == 2 || len(in) > skip+1 || in[skip] != '\r') // that may be a blank line yet
 	c.base += int64(skip)
-	n := s.requestHead(in[skip:])
+	switch {
+	case !c.client:
+		n = c.requestHead(in[skip:])
+	case c.begun && !c.asked.open():
+		n = c.fault(ErrUnsolicited, 0)
+	default:
+		n = c.responseHead(in[skip:])
+	}
 	c.base -= int64(skip)
 	switch {
 	case c.err.Code != 0:
@@ -176,86 +175,48 @@ func (s *ServerConn) readHead(in []byte) (Event, int, error) {
 	case n < 0:
 		return Event{}, skip, nil
 	}
-	s.beginRequest(in[skip : skip+n : skip+n])
-	return Event{Kind: EventRequest}, skip + n, nil
-}
-
-// requestHead returns the length of the head that in starts with, or -1 if it is
-// incomplete or bad.
-func (s *ServerConn) requestHead(in []byte) int {
-	c, h := &s.conn, &s.head
-	if c.line == 0 {
-		h.reset()
-		n := 0
-		if c.scan == 0 {
-			n = c.fastRequestLine(h, in)
-		}
-		if n == 0 {
-			n = s.firstLine(h, in)
-		}
-		if n < 0 {
-			return -1
-		}
-		c.line, c.scan = n, n
-	}
-	n := c.section(h, in, c.cfg.MaxHead, c.cfg.MaxFields, ErrHeadTooLarge)
-	if n < 0 {
-		return -1
-	}
-	h.raw = in[:n:n]
-	if c.requestRules(h, n-2) < 0 {
-		h.raw = nil
-		return -1
-	}
-	return n
-}
-
-// firstLine reads the request-line with all care, and returns its length with its
-// CRLF, or -1 if it is incomplete or bad.
-func (s *ServerConn) firstLine(h *Head, in []byte) int {
-	c := &s.conn
-	bound, over := maxMethod+1+c.cfg.MaxTarget+1+len("HTTP/1.1"), ErrTargetTooLong
-	if c.cfg.MaxHead < bound {
-		bound, over = c.cfg.MaxHead, ErrHeadTooLarge
-	}
-	end := c.endOfLine(in, bound, over)
-	if end < 0 {
-		if c.err.Code == ErrTargetTooLong && bytes.IndexByte(in[:maxMethod+1], ' ') < 0 {
-			c.err.Code, c.err.Status = ErrMethodTooLong, ErrMethodTooLong.Status()
-		}
-		return -1
-	}
-	if c.requestLine(h, in, end) < 0 {
-		return -1
-	}
-	return end + 2
-}
-
-// beginRequest takes up a complete request head.
-func (s *ServerConn) beginRequest(raw []byte) {
-	c, h := &s.conn, &s.head
-	h.raw = raw
+	c.head.raw = in[skip : skip+n : skip+n]
 	c.trailer.reset()
-	c.keepAlive = h.KeepAlive()
-	c.remaining = max(h.length, 0)
-	c.expecting = h.line.version == HTTP11 && !h.NoBody() && h.HasToken(FieldExpect, "100-continue")
-	move(&c.recv, onHead)
+	if c.client {
+		ev = c.beginResponse()
+	} else {
+		ev = c.beginRequest()
+	}
+	return ev, skip + n, nil
 }
 
 // readBody returns the next piece of content.
 func (c *conn) readBody(in []byte) (ev Event, n int, err error) {
-	if c.head.framing == FramingChunked {
+	switch framing := c.head.framing; {
+	case framing == FramingChunked:
 		ev, n, err = c.readChunked(in)
-	} else if c.remaining == 0 {
+	case framing == FramingClose:
+		return c.readToClose(in)
+	case c.remaining == 0:
 		return c.endMessage(), 0, nil
-	} else if n = int(min(int64(len(in)), c.remaining)); n > 0 {
-		c.remaining -= int64(n)
-		ev = Event{EventData, in[:n:n]}
+	default:
+		if n = int(min(int64(len(in)), c.remaining)); n > 0 {
+			c.remaining -= int64(n)
+			ev = Event{Kind: EventData, Data: in[:n:n]}
+		}
 	}
 	if n > 0 {
 		c.expecting = false
 	}
 	return ev, n, err
+}
+
+// readToClose reads content that ends with the connection (RFC 9112 6.3).
+func (c *conn) readToClose(in []byte) (Event, int, error) {
+	n := int(min(int64(len(in)), c.cfg.MaxBody-c.received))
+	switch {
+	case len(in) == 0:
+		return Event{}, 0, nil
+	case n == 0:
+		return c.fail(ErrBodyTooLarge, 0)
+	}
+	c.received += int64(n)
+	return Event{Kind: EventData, Data: in[:n:n]}, n, nil
 }
 
 // BodyRemaining returns how many bytes of content are certain to come next without
@@ -266,10 +227,10 @@ func (c *conn) BodyRemaining() (n int64, last bool) {
 	switch {
 	case c.recv != Body:
 		return 0, false
-	case c.head.framing != FramingChunked:
-		return c.remaining, true
+	case c.head.framing == FramingChunked || c.head.framing == FramingClose:
+		return c.remaining, false
 	}
-	return c.remaining, false
+	return c.remaining, true
 }
 
 // SkipBody tells the connection that the next n bytes of content were read by
@@ -309,7 +270,11 @@ func (c *conn) nextMessage() {
 // fault records the peer's fault at offset at from the first unconsumed byte,
 // and returns -1, which callers pass on.
 func (c *conn) fault(code Code, at int) int {
-	c.err = Error{Code: code, Status: code.Status(), Offset: c.base + int64(at), Remote: true}
+	status := code.Status()
+	if c.client {
+		status = 502 // what a gateway answers whose server did this
+	}
+	c.err = Error{Code: code, Status: status, Offset: c.base + int64(at), Remote: true}
 	move(&c.recv, onFault)
 	return -1
 }

@@ -70,7 +70,11 @@ const (
 	ErrChunkOverhead      // more chunk framing than Config.MaxChunkOverhead allows (RFC 9112 7.1.1)
 	ErrChunkEnd           // something other than CRLF after chunk-data (RFC 9112 7.1)
 	ErrBodyTooLarge       // content over Config.MaxBody (RFC 9110 15.5.14); 413
-	ErrUnexpectedEOF      // input ended inside a message (RFC 9112 8)
+	ErrUnexpectedEOF      // input ended inside a message, or with a request unanswered (RFC 9112 8)
+	ErrStatusLine         // no "HTTP-version SP status-code SP [reason]" (RFC 9112 4)
+	ErrUnsolicited        // response that no request asked for (RFC 9112 9.2)
+	ErrTooManyInfo        // more interim responses than Config.MaxInfo (RFC 9110 15.2)
+	ErrNotOffered         // 101 to a request without Upgrade, or without Upgrade itself (RFC 9110 7.8)
 
 	// Local codes: the call had no effect, and the connection goes on as before.
 
@@ -78,6 +82,9 @@ const (
 	ErrStatus        // status code out of range, or not allowed here
 	ErrFieldValue    // control character in a field value or reason (RFC 9110 5.5)
 	ErrInvalidName   // field name to be sent that is no token (RFC 9110 5.1)
+	ErrInvalidMethod // method to be sent that is no token (RFC 9110 9.1)
+	ErrInvalidTarget // request-target to be sent that has none of the four forms (RFC 9112 3.2)
+	ErrInvalidHost   // host to be sent that is none, or is not the target's (RFC 9112 3.2)
 	ErrFieldRepeated // field that may stand only once (RFC 9110 5.3)
 	ErrNotInTrailer  // field that no trailer section may have (RFC 9110 6.5.1)
 	ErrUpgrade       // 101 or 426 without Upgrade, or 101 to a protocol not offered (RFC 9110 7.8)
@@ -130,15 +137,22 @@ var codes = [nCodes]struct {
 	ErrChunkEnd:           {400, "no CRLF after chunk-data"},
 	ErrBodyTooLarge:       {413, "content too large"},
 	ErrUnexpectedEOF:      {400, "input ended inside a message"},
+	ErrStatusLine:         {502, "malformed status-line"},
+	ErrUnsolicited:        {502, "response without a request"},
+	ErrTooManyInfo:        {502, "too many interim responses"},
+	ErrNotOffered:         {502, "protocol switched without an offer"},
 	ErrState:              {0, "call not allowed in this state"},
 	ErrStatus:             {0, "status not allowed here"},
 	ErrFieldValue:         {0, "invalid byte in a field value to be sent"},
 	ErrInvalidName:        {0, "invalid field name to be sent"},
+	ErrInvalidMethod:      {0, "invalid method to be sent"},
+	ErrInvalidTarget:      {0, "invalid request-target to be sent"},
+	ErrInvalidHost:        {0, "invalid host to be sent"},
 	ErrFieldRepeated:      {0, "field to be sent twice"},
 	ErrNotInTrailer:       {0, "field to be sent in a trailer section"},
 	ErrUpgrade:            {0, "Upgrade missing or not offered"},
 	ErrFraming:            {0, "contradictory message framing"},
-	ErrNoContent:          {0, "content where the response has none"},
+	ErrNoContent:          {0, "content where the message has none"},
 	ErrBodyOverrun:        {0, "more content than announced"},
 	ErrBodyShort:          {0, "less content than announced"},
 	ErrEarlyInfo:          {0, "interim response to an HTTP/1.0 client"},
@@ -153,7 +167,7 @@ func (c Code) Error() string {
 }
 
 // Status returns the status code that suits an answer to the fault: 400, 413,
-// 414, 431, 501 or 505, and 0 for a local code.
+// 414, 431, 501 or 505, 502 if only a server commits it, and 0 for a local code.
 func (c Code) Status() int {
 	if c >= nCodes {
 		return 0

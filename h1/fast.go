@@ -14,6 +14,9 @@ import (
 // fastRequestLine is requestLine for a line that is complete and has an
 // origin-form target. It returns the line's length with its CRLF, or 0.
 func (c *conn) fastRequestLine(h *Head, in []byte) int {
+	if c.cfg.StrictTarget {
+		return 0
+	}
 	m := 0
 	for m < len(in) && class[in[m]]&tchar != 0 {
 		m++
@@ -43,7 +46,7 @@ func (c *conn) fastRequestLine(h *Head, in []byte) int {
 }
 
 // fastLines adds field lines of in to h, from c.line on, until one wants care.
-func (c *conn) fastLines(h *Head, in []byte, maxBytes, maxFields int) {
+func (c *conn) fastLines(h *Head, in []byte, maxBytes, maxFields int, fold bool) {
 	in = in[:min(len(in), maxBytes)]
 	line := c.line
 	for len(h.fields) < maxFields {
@@ -63,6 +66,9 @@ func (c *conn) fastLines(h *Head, in []byte, maxBytes, maxFields int) {
 		i = skipText(in, i)
 		if i+1 >= len(in) || in[i] != '\r' || in[i+1] != '\n' {
 			break
+		}
+		if fold && (i+2 >= len(in) || in[i+2] == ' ' || in[i+2] == '\t') {
+			break // the line goes on, or may
 		}
 		to := i
 		for to > from && (in[to-1] == ' ' || in[to-1] == '\t') {
@@ -87,7 +93,7 @@ func skipTarget(b []byte, i int) int {
 		}
 		i += 8
 	}
-	return span(b, i, target)
+	return span(b, i, targetByte)
 }
 
 // fieldAt is fieldOf(in[start:end]), comparing eight bytes at a time where in goes

@@ -1,5 +1,7 @@
 package h1
 
+import "bytes"
+
 // Framing says how the end of a message's content is found (RFC 9112 6.3).
 type Framing uint8
 
@@ -50,6 +52,83 @@ func (c *conn) requestRules(h *Head, end int) int {
 	return 0
 }
 
+// responseRules finds the framing of a response (RFC 9112 6.3), and what else its
+// fields must say.
+func (c *conn) responseRules(h *Head) int {
+	status, asked := h.Status(), c.asked.oldest()
+	if c.listRules(h) < 0 {
+		return -1
+	}
+	switch {
+	case status == 101:
+		if asked&offeredUpgrade == 0 || h.index(FieldUpgrade) < 0 {
+			return c.fault(ErrNotOffered, len("HTTP/1.1 "))
+		}
+		return 0
+	case status < 200:
+		if c.asked.infos >= c.cfg.MaxInfo {
+			return c.fault(ErrTooManyInfo, len("HTTP/1.1 "))
+		}
+		return 0
+	case asked.tunnels(status):
+		return 0
+	case asked&askedHead != 0 || noContent(status):
+		// Whatever the fields say; a length that makes sense is told.
+		if cl := h.index(FieldContentLength); cl >= 0 && h.index(FieldTransferEncoding) < 0 {
+			if n, code, _ := h.lengths(cl); code == 0 {
+				h.length = n
+			}
+		}
+		return 0
+	}
+	te, cl := h.index(FieldTransferEncoding), h.index(FieldContentLength)
+	switch {
+	case te >= 0:
+		return c.transferEncoding(h, te, cl)
+	case cl >= 0:
+		n, code, at := h.lengths(cl)
+		switch {
+		case code != 0:
+			return c.blame(code, h, at)
+		case n > c.cfg.MaxBody:
+			return c.blame(ErrBodyTooLarge, h, cl)
+		}
+		h.length, h.framing = n, FramingLength
+		return 0
+	}
+	h.framing = FramingClose
+	return 0
+}
+
+// lengths collapses the Content-Length lines of a response, of which cl is the
+// first, to the value that all their members share, byte by byte (RFC 9110 8.6).
+func (h *Head) lengths(cl int) (n int64, code Code, at int) {
+	var first []byte
+	for i := cl; i < len(h.fields); i++ {
+		if h.fields[i].id != FieldContentLength {
+			continue
+		}
+		v := h.value(i)
+		for more := true; more; {
+			var member []byte
+			member, v, more = bytes.Cut(v, comma)
+			from, to := trimOWS(member, 0, len(member))
+			member = member[from:to]
+			if first == nil {
+				first = member
+			}
+			var ok bool
+			switch n, ok = decimal(member); {
+			case !ok:
+				return 0, ErrContentLength, i
+			case !bytes.Equal(first, member):
+				return 0, ErrContentLengths, i
+			}
+		}
+	}
+	return n, 0, cl
+}
+
 // transferEncoding takes one line that says exactly "chunked" (rows 30 to 35): a
 // recipient that reads anything else its own way is what smuggling lives on.
 func (c *conn) transferEncoding(h *Head, te, cl int) int {
@@ -57,34 +136,48 @@ func (c *conn) transferEncoding(h *Head, te, cl int) int {
 	switch {
 	case h.line.version != HTTP11:
 		return c.blame(ErrTransferEncoding10, h, te)
-	case cl >= 0:
+	case cl >= 0 && !c.cfg.AcceptCLTE:
 		return c.blame(ErrLengthAndEncoding, h, max(te, cl))
 	case c.repeated(h, FieldTransferEncoding, ErrTransferEncoding):
 		return -1
 	case h.line.method == MethodConnect:
 		return c.blame(ErrConnectContent, h, te)
-	case equalFold(v, "chunked"):
+	}
+	if cl >= 0 {
+		h.options |= connClose
+	}
+	if equalFold(v, "chunked") {
 		h.framing = FramingChunked
 		return 0
-	case chunkedOverUnknown(v):
-		return c.blame(ErrTransferCoding, h, te)
 	}
-	return c.blame(ErrTransferEncoding, h, te)
+	offered := c.client && c.asked.oldest()&offeredCoding != 0
+	switch chunked, unknown := codings(v); {
+	case chunked && offered:
+		h.framing = FramingChunked
+	case unknown && !chunked && offered:
+		h.framing = FramingClose // RFC 9112 6.3
+	case chunked && unknown:
+		return c.blame(ErrTransferCoding, h, te)
+	default:
+		return c.blame(ErrTransferEncoding, h, te)
+	}
+	return 0
 }
 
-// chunkedOverUnknown reports whether v is a well-formed list of transfer codings
-// (RFC 9112 7) of which the last is chunked and no other.
-func chunkedOverUnknown(v []byte) bool {
+// codings reads a list of transfer codings (RFC 9112 7). It reports whether chunked
+// is the last of them and stands nowhere else, and whether there are others. For
+// anything malformed both are false.
+func codings(v []byte) (chunked, unknown bool) {
 	for rest := v; ; {
 		coding, parameters, tail, ok := transferCoding(rest)
-		switch chunked := equalFold(coding, "chunked"); {
-		case !ok:
-			return false
-		case len(tail) == 0:
-			return chunked && !parameters
-		case chunked:
-			return false
+		chunked = equalFold(coding, "chunked")
+		switch last := len(tail) == 0; {
+		case !ok, chunked && (parameters || !last):
+			return false, false
+		case last:
+			return chunked, unknown || !chunked
 		}
+		unknown = true
 		rest = tail[1:]
 	}
 }

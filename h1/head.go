@@ -51,11 +51,12 @@ type field struct {
 	id                      FieldID
 }
 
-// startLine locates the parts of a request-line.
+// startLine locates the parts of a request-line or a status-line.
 type startLine struct {
-	targetOff, targetLen uint32
+	targetOff, targetLen uint32 // in a status-line: the reason
 	authOff, authLen     uint32 // the authority inside the target, if it has one
 	methodLen            uint16
+	status               uint16 // of a response; its reason ends the line
 	method               Method
 	form                 Form
 	version              Version
@@ -91,7 +92,26 @@ func (h *Head) MethodBytes() []byte { return h.raw[:h.line.methodLen] }
 func (h *Head) MethodIs(m string) bool { return string(h.MethodBytes()) == m }
 
 // Target returns the request-target as it was sent (RFC 9112 3.2).
-func (h *Head) Target() []byte { return h.at(h.line.targetOff, h.line.targetLen) }
+func (h *Head) Target() []byte {
+	if h.line.status != 0 {
+		return nil
+	}
+	return h.at(h.line.targetOff, h.line.targetLen)
+}
+
+// Status returns the response's status code, 100 to 999, and 0 for a request (RFC
+// 9112 4). One without a meaning known here counts as the x00 of its class (RFC
+// 9110 15).
+func (h *Head) Status() int { return int(h.line.status) }
+
+// Reason returns the response's reason phrase, which says nothing that Status does
+// not, and may be empty (RFC 9112 4).
+func (h *Head) Reason() []byte {
+	if h.line.status == 0 {
+		return nil
+	}
+	return h.at(h.line.targetOff, h.line.targetLen)
+}
 
 // TargetForm returns which of the four forms the request-target has.
 func (h *Head) TargetForm() Form { return h.line.form }

@@ -13,6 +13,7 @@ const (
 	connClose connOptions = 1 << iota
 	connKeepAlive
 	connUpgrade
+	connTE
 )
 
 // maxEmptyMembers is how many empty members the lists of one field may hold over
@@ -60,6 +61,8 @@ func connOption[B []byte | string](member B) connOptions {
 		return connKeepAlive
 	case equalFold(member, "upgrade"):
 		return connUpgrade
+	case equalFold(member, "te"):
+		return connTE
 	}
 	return 0
 }
@@ -69,17 +72,21 @@ func connOption[B []byte | string](member B) connOptions {
 func (c *conn) DisableKeepAlive() { c.lastOne = true }
 
 // ShouldClose reports whether the connection can do nothing more: its last
-// response is complete, or it is broken off. Bytes already produced are still to
-// be sent; then close, in stages if ShouldLinger says so (RFC 9112 9.6).
+// response is complete, or it is broken off. Bytes that a server already produced
+// are still to be sent; then close, in stages if ShouldLinger says so (RFC 9112
+// 9.6).
 func (c *conn) ShouldClose() bool {
+	if c.client {
+		return c.recv == Closed || c.recv == Failed || c.send == Failed
+	}
 	return c.send == Closed || c.send == Failed || c.recv == Failed && c.send != Idle
 }
 
-// ShouldLinger reports whether the peer may still be sending bytes that nobody
-// will read. Closing at once could then destroy our last response on its way
+// ShouldLinger reports, to a server, whether the client may still be sending bytes
+// that nobody will read. Closing at once could then destroy our last response on its way
 // (RFC 9112 9.6): half-close, read and discard for a while, then close.
 func (c *conn) ShouldLinger() bool {
-	return c.ShouldClose() && (c.unread || c.recv == Failed)
+	return !c.client && c.ShouldClose() && (c.unread || c.recv == Failed)
 }
 
 // Phase returns what the connection is waiting for.
@@ -91,11 +98,11 @@ func (c *conn) Phase() Phase {
 		return PhaseSwitched
 	case c.recv == Failed || c.recv == Done:
 		return PhaseRespond
-	case c.recv == Body && c.send == Done:
+	case c.recv == Body && c.send == Done && !c.client:
 		return PhaseDrain
 	case c.recv == Body:
 		return PhaseBody
-	case c.begun:
+	case c.begun || c.asked.open():
 		return PhaseHead
 	}
 	return PhaseIdle

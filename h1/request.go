@@ -31,7 +31,7 @@ func (m Method) String() string {
 	return methodNames[m]
 }
 
-func methodOf(b []byte) Method {
+func methodOf[B []byte | string](b B) Method {
 	for m := MethodGet; m < nMethods; m++ {
 		if string(b) == methodNames[m] {
 			return m
@@ -74,7 +74,7 @@ func (c *conn) requestLine(h *Head, in []byte, end int) int {
 		return c.fault(ErrRequestLine, m)
 	}
 	start := m + 1
-	stop := span(line, start, target)
+	stop := span(line, start, targetByte)
 	switch {
 	case stop-start > c.cfg.MaxTarget:
 		return c.fault(ErrTargetTooLong, start+c.cfg.MaxTarget)
@@ -86,16 +86,16 @@ func (c *conn) requestLine(h *Head, in []byte, end int) int {
 	h.line.method = methodOf(line[:m])
 	h.line.methodLen = uint16(m)
 	h.line.targetOff, h.line.targetLen = uint32(start), uint32(stop-start)
-	if c.version(h, line, stop+1) < 0 {
+	if c.version(h, line, stop+1, end) < 0 {
 		return -1
 	}
 	return c.target(h, line[start:stop], start)
 }
 
-// version parses line[at:], "HTTP/" DIGIT "." DIGIT (RFC 9112 2.3).
-func (c *conn) version(h *Head, line []byte, at int) int {
+// version parses line[at:end], "HTTP/" DIGIT "." DIGIT (RFC 9112 2.3).
+func (c *conn) version(h *Head, line []byte, at, end int) int {
 	const prefix = "HTTP/"
-	v := line[at:]
+	v := line[at:end]
 	for i := range prefix {
 		if i == len(v) || v[i] != prefix[i] {
 			return c.fault(ErrVersion, at+i)
@@ -123,49 +123,191 @@ func (c *conn) version(h *Head, line []byte, at int) int {
 }
 
 // target finds the form of the request-target t, which stands at offset at, and
-// the authority in it (RFC 9112 3.2). Only CONNECT has, and must have, an
-// authority-form; only OPTIONS may have "*".
+// the authority in it.
 func (c *conn) target(h *Head, t []byte, at int) int {
+	form, from, to, bad := parseTarget(h.line.method, t)
+	if bad >= 0 {
+		return c.fault(ErrTarget, at+bad)
+	}
+	if c.cfg.StrictTarget && (form == FormOrigin || form == FormAbsolute) {
+		if i := strictPath(t, to); i < len(t) {
+			return c.fault(ErrTarget, at+i)
+		}
+	}
+	h.line.form = form
+	h.line.authOff, h.line.authLen = uint32(at+from), uint32(to-from)
+	return 0
+}
+
+// parseTarget returns the form of a request-target and where in it the authority
+// stands (RFC 9112 3.2). Only CONNECT has, and must have, an authority-form; only
+// OPTIONS may have "*". Where t is bad, bad is the offset, else -1.
+func parseTarget(method Method, t []byte) (form Form, from, to, bad int) {
 	switch {
-	case h.line.method == MethodConnect:
+	case method == MethodConnect:
 		port, ok := authority(t)
 		if !ok || port < 2 || !validPort(t[port:]) {
-			return c.fault(ErrTarget, at)
+			return FormNone, 0, 0, 0
 		}
-		h.line.form = FormAuthority
-		h.line.authOff, h.line.authLen = uint32(at), uint32(len(t))
-	case t[0] == '/':
-		h.line.form = FormOrigin
-	case len(t) == 1 && t[0] == '*' && h.line.method == MethodOptions:
-		h.line.form = FormAsterisk
-	default:
-		return c.absoluteForm(h, t, at)
+		return FormAuthority, 0, len(t), -1
+	case len(t) > 0 && t[0] == '/':
+		return FormOrigin, 0, 0, -1
+	case len(t) == 1 && t[0] == '*' && method == MethodOptions:
+		return FormAsterisk, 0, 0, -1
 	}
-	return 0
+	return absoluteForm(t)
 }
 
 // absoluteForm parses scheme "://" authority and leaves what follows alone. An
 // empty host and user information are refused (RFC 9110 4.2.1, 4.2.4), and so
 // are URIs without an authority: no HTTP resource is named by one.
-func (c *conn) absoluteForm(h *Head, t []byte, at int) int {
+func absoluteForm(t []byte) (form Form, from, to, bad int) {
 	i := bytes.IndexByte(t, ':')
 	if i < 1 || !is(t[0], alpha) || !bytes.HasPrefix(t[i:], []byte("://")) {
-		return c.fault(ErrTarget, at)
+		return FormNone, 0, 0, 0
 	}
 	for k, b := range t[:i] {
 		if !is(b, alpha|digit) && b != '+' && b != '-' && b != '.' {
-			return c.fault(ErrTarget, at+k)
+			return FormNone, 0, 0, k
 		}
 	}
-	start := i + 3
-	end := start
-	for end < len(t) && t[end] != '/' && t[end] != '?' {
-		end++
+	from = i + 3
+	to = from
+	for to < len(t) && t[to] != '/' && t[to] != '?' {
+		to++
 	}
-	if port, ok := authority(t[start:end]); !ok || start == end || port == 1 {
-		return c.fault(ErrTarget, at+start)
+	if port, ok := authority(t[from:to]); !ok || from == to || port == 1 {
+		return FormNone, 0, 0, from
 	}
-	h.line.form = FormAbsolute
-	h.line.authOff, h.line.authLen = uint32(at+start), uint32(end-start)
+	return FormAbsolute, from, to, -1
+}
+
+// strictPath returns the index of the first byte of t at or after i that no path
+// and no query has, or len(t) (RFC 3986 3.3, 3.4).
+func strictPath(t []byte, i int) int {
+	for i < len(t) {
+		switch b := t[i]; {
+		case b == '%' && i+2 < len(t) && is(t[i+1], hexDig) && is(t[i+2], hexDig):
+			i += 3
+		case is(b, regName), b == ',', b == ':', b == '@', b == '/', b == '?':
+			i++
+		default:
+			return i
+		}
+	}
+	return i
+}
+
+// Begin starts a request head for target at host, which is uri-host [":" port] and
+// stands first, as Host (RFC 9112 3.2). The target must be in the form that the
+// method wants; if it has an authority, host must be the same. The head is
+// appended to dst; see HeadWriter.End.
+//
+// A request has content if Length or Chunked says so. POST, PUT and PATCH without
+// content say that its length is zero (RFC 9110 8.6). HTTP/1.1 is assumed of the
+// server until it proves older; then the content must have a length (RFC 9112 6.1).
+func (cl *ClientConn) Begin(dst []byte, method, target, host string) HeadWriter {
+	return beginRequest(cl, dst, method, target, host)
+}
+
+// BeginBytes is Begin for what was read elsewhere, as by a proxy.
+func (cl *ClientConn) BeginBytes(dst, method, target, host []byte) HeadWriter {
+	return beginRequest(cl, dst, method, target, host)
+}
+
+func beginRequest[B []byte | string](cl *ClientConn, dst []byte, method, target, host B) HeadWriter {
+	c := &cl.conn
+	c.client = true
+	c.ready()
+	w := HeadWriter{c: c, kind: requestHead, dst: dst, start: len(dst), length: -1}
+	w.method = methodOf(method)
+	if w.err = c.mayRequest(); w.err != 0 {
+		return w
+	}
+	w.dst = append(w.dst, method...)
+	w.dst = append(w.dst, ' ')
+	at := len(w.dst)
+	w.dst = append(w.dst, target...)
+	t := w.dst[at:]
+	_, from, to, bad := parseTarget(w.method, t)
+	w.dst = append(w.dst, " HTTP/1.1\r\n"...)
+	switch {
+	case !isToken(w.dst[w.start : at-1]):
+		w.err = ErrInvalidMethod
+	case bad >= 0 || span(t, 0, targetByte) < len(t):
+		w.err = ErrInvalidTarget
+	case from < to && !equalFold(t[from:to], host):
+		w.err = ErrInvalidHost
+	}
+	at = len(w.dst) + len("Host: ")
+	appendField(&w, FieldHost, "Host", host)
+	if w.err == 0 {
+		if _, ok := authority(w.dst[at : len(w.dst)-len("\r\n")]); !ok {
+			w.err = ErrInvalidHost
+		}
+	}
+	w.fields = len(w.dst)
+	return w
+}
+
+// mayRequest returns the rule that a request head would break now, or 0.
+func (c *conn) mayRequest() Code {
+	if c.send != Idle || c.eof || c.recv == Closed || c.recv == Failed || c.asked.blocking() {
+		return ErrState
+	}
 	return 0
+}
+
+// endRequest ends a request head: it chooses the framing, appends the fields that
+// tell it and the connection's future, and moves the state on.
+func (c *conn) endRequest(w *HeadWriter) Code {
+	kind := outNone
+	switch {
+	case w.has&hasChunked != 0:
+		kind = outChunked
+		if w.length >= 0 || c.old {
+			return ErrFraming
+		}
+	case w.length >= 0:
+		kind = outLength
+	case w.method == MethodPost || w.method == MethodPut || w.method == MethodPatch:
+		kind, w.length = outLength, 0
+	}
+	content := kind == outChunked || w.length > 0
+	if content && (w.method == MethodConnect || w.method == MethodTrace) || !content && w.has&hasExpect != 0 {
+		return ErrFraming
+	}
+	w.framing(kind)
+	if w.upgrades > 0 && w.options&connUpgrade == 0 {
+		w.connection("upgrade") // whoever sends Upgrade says so (RFC 9110 7.8)
+	}
+	if w.has&hasTE != 0 && w.options&connTE == 0 {
+		w.connection("TE") // and TE (RFC 9112 7.4)
+	}
+	last := c.lastOne || w.has&wantClose != 0 || w.options&connClose != 0
+	if last && w.options&connClose == 0 {
+		w.connection("close")
+	}
+	w.dst = append(w.dst, "\r\n"...)
+
+	c.out = outBody{kind: kind, left: w.length}
+	c.expecting = w.has&hasExpect != 0
+	c.asked.push(w.question(last))
+	move(&c.send, onHead)
+	return 0
+}
+
+// question returns what reading the response depends on.
+func (w *HeadWriter) question(last bool) (f facts) {
+	set := func(bit facts, on bool) {
+		if on {
+			f |= bit
+		}
+	}
+	set(askedHead, w.method == MethodHead)
+	set(askedTunnel, w.method == MethodConnect)
+	set(offeredUpgrade, w.upgrades > 0)
+	set(offeredCoding, w.has&offersCoding != 0)
+	set(saidClose, last)
+	return f
 }

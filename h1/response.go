@@ -1,6 +1,101 @@
 package h1
 
-import "strconv"
+import (
+	"bytes"
+	"strconv"
+)
+
+// responseHead returns the length of the head that in starts with, or -1 if it is
+// incomplete or bad.
+func (c *conn) responseHead(in []byte) int {
+	h := &c.head
+	if c.line == 0 {
+		h.reset()
+		end, next := c.endOfLine(in, c.cfg.MaxHead, ErrHeadTooLarge, c.leniency()&bareLF)
+		switch {
+		case end < 0:
+			return -1
+		case next > c.cfg.MaxHead:
+			return c.fault(ErrHeadTooLarge, c.cfg.MaxHead)
+		case c.statusLine(h, in, end) < 0:
+			return -1
+		}
+		c.line, c.scan = next, next
+	}
+	n := c.section(h, in, c.cfg.MaxHead, c.cfg.MaxFields, ErrHeadTooLarge)
+	if n < 0 {
+		return -1
+	}
+	h.raw = in[:n:n]
+	if c.responseRules(h) < 0 {
+		h.raw = nil
+		return -1
+	}
+	return n
+}
+
+// statusLine parses in[:end], HTTP-version SP status-code SP [reason-phrase] (RFC
+// 9112 4), into h. The SP before an empty reason may be missing, since it often is.
+func (c *conn) statusLine(h *Head, in []byte, end int) int {
+	stop := bytes.IndexByte(in[:end], ' ')
+	if stop < 0 {
+		stop = end
+	}
+	if c.version(h, in, 0, stop) < 0 {
+		return -1
+	}
+	status := 0
+	for i := stop + 1; i < stop+4; i++ {
+		if i >= end || !is(in[i], digit) {
+			return c.fault(ErrStatusLine, min(i, end))
+		}
+		status = status*10 + int(in[i]-'0')
+	}
+	reason := stop + 4
+	switch {
+	case status < 100:
+		return c.fault(ErrStatusLine, stop+1)
+	case reason < end && in[reason] != ' ':
+		return c.fault(ErrStatusLine, reason)
+	case reason < end:
+		reason++
+	}
+	h.line.status = uint16(status)
+	h.line.targetOff, h.line.targetLen = uint32(reason), uint32(end-reason)
+	return 0
+}
+
+// beginResponse takes up a complete response head.
+func (c *conn) beginResponse() Event {
+	h, status, asked := &c.head, c.head.Status(), c.asked.oldest()
+	c.old = h.line.version == HTTP10
+	if c.asked.len() == 1 && (status == 100 || status >= 200) {
+		c.expecting = false
+	}
+	switch {
+	case status == 101 || asked.tunnels(status):
+		c.asked.pop()
+		move(&c.recv, onSwitch)
+		c.settle()
+		return Event{Kind: EventResponse}
+	case status < 200:
+		c.asked.infos++
+		c.scanner, c.blanks = scanner{}, 0
+		return Event{Kind: EventInfo}
+	}
+	c.keepAlive = c.keepAlive && h.KeepAlive() && h.framing != FramingClose && asked&saidClose == 0
+	c.remaining, c.received = 0, 0
+	if h.framing == FramingLength {
+		c.remaining = h.length
+	}
+	move(&c.recv, onHead)
+	return Event{Kind: EventResponse}
+}
+
+// tunnels reports whether a final status answers CONNECT with a tunnel.
+func (f facts) tunnels(status int) bool {
+	return f&askedTunnel != 0 && 200 <= status && status < 300
+}
 
 // Begin starts a response head: an interim one for a status of 100 to 199, else
 // the final one. The head is appended to dst; see HeadWriter.End.
@@ -9,7 +104,7 @@ import "strconv"
 // has begun and is incomplete, a final response gives up on it, as 408 does, and
 // after a remote error it is the connection's last.
 func (s *ServerConn) Begin(dst []byte, status int) HeadWriter {
-	w := HeadWriter{c: &s.conn, dst: dst, start: len(dst), status: status, length: -1}
+	w := HeadWriter{c: &s.conn, kind: responseHead, dst: dst, start: len(dst), status: status, length: -1}
 	w.err = s.mayRespond(status) // 0 too is an error: a status that is none
 	if w.err == 0 {
 		w.dst = appendStatusLine(dst, status, StatusText(status))
@@ -94,13 +189,7 @@ func (c *conn) endResponse(w *HeadWriter) Code {
 	default:
 		kind, persist = outClose, false
 	}
-	if w.length >= 0 {
-		w.dst = append(w.dst, "Content-Length: "...)
-		w.dst = strconv.AppendInt(w.dst, w.length, 10)
-		w.dst = append(w.dst, "\r\n"...)
-	} else if kind == outChunked {
-		w.dst = append(w.dst, "Transfer-Encoding: chunked\r\n"...)
-	}
+	w.framing(kind)
 	if w.upgrades > 0 && w.options&connUpgrade == 0 {
 		w.connection("upgrade") // whoever sends Upgrade says so (RFC 9110 7.8)
 	}

@@ -22,10 +22,10 @@ type input uint8
 const (
 	onHead   input = iota // a final head was received or written
 	onEnd                 // the message's last byte was received or written
-	onNext                // both sides are Done and the connection persists
+	onNext                // the exchange is over and the connection persists
 	onClose               // no message will follow on this side
 	onFault               // malformed or truncated input, undeliverable output
-	onSwitch              // 101, or 2xx to CONNECT, was written
+	onSwitch              // 101, or 2xx to CONNECT, was received or written
 	nInputs
 )
 
@@ -53,6 +53,8 @@ func move(s *State, in input) {
 // exchange starts (row 60).
 func (c *conn) settle() {
 	switch {
+	case c.client:
+		c.settleClient()
 	case c.send == Done && !c.keepAlive:
 		move(&c.send, onClose)
 		c.unread = c.recv == Body && (c.head.framing == FramingChunked || c.remaining > 0)
@@ -61,6 +63,33 @@ func (c *conn) settle() {
 		move(&c.send, onNext)
 		move(&c.recv, onNext)
 		c.nextMessage()
+	}
+}
+
+// settleClient is settle for a client. A response that ends the connection ends it
+// whatever of the requests is unsent. An exchange is over when its response is
+// complete and its request too; the next request may begin before that, while
+// fewer are open than MaxPending.
+func (c *conn) settleClient() {
+	if c.recv == Done {
+		if !c.keepAlive {
+			c.asked.pop()
+			move(&c.recv, onClose)
+			move(&c.send, onClose)
+			return
+		}
+		if c.send != Body || c.asked.len() > 1 {
+			c.asked.pop()
+			move(&c.recv, onNext)
+			c.nextMessage()
+		}
+	}
+	switch {
+	case c.send != Done:
+	case c.recv == Switched:
+		move(&c.send, onSwitch)
+	case c.asked.len() < c.cfg.MaxPending && !c.asked.blocking():
+		move(&c.send, onNext)
 	}
 }
 
@@ -84,10 +113,10 @@ type Phase uint8
 // The phases of an exchange.
 const (
 	PhaseIdle     Phase = iota // no byte of the next message has come
-	PhaseHead                  // a head has begun and is not complete
+	PhaseHead                  // a head has begun and is not complete; for a client: a response is due
 	PhaseBody                  // content of the peer's message is due
 	PhaseRespond               // the peer's message is complete, ours is not
-	PhaseDrain                 // our message is complete, the rest of the peer's is due
+	PhaseDrain                 // server: the response is complete, the rest of the request is due
 	PhaseClosed                // nothing more is due
 	PhaseSwitched              // another protocol has its own phases
 )

@@ -8,14 +8,14 @@ import (
 
 // Byte classes of RFC 9110 5.6 and RFC 3986, one bit each.
 const (
-	tchar   uint8 = 1 << iota // token: "!#$%&'*+-.^_`|~", DIGIT, ALPHA
-	text                      // field-content: HTAB, SP, VCHAR, obs-text
-	target                    // request-target: VCHAR but "#" (row 12)
-	regName                   // reg-name without pct-encoded and without ","
-	hexDig                    // HEXDIG, both cases
-	qdtext                    // inside a quoted-string, unescaped
-	digit                     // DIGIT
-	alpha                     // ALPHA
+	tchar      uint8 = 1 << iota // token: "!#$%&'*+-.^_`|~", DIGIT, ALPHA
+	text                         // field-content: HTAB, SP, VCHAR, obs-text
+	targetByte                   // request-target: VCHAR but "#" (row 12)
+	regName                      // reg-name without pct-encoded and without ","
+	hexDig                       // HEXDIG, both cases
+	qdtext                       // inside a quoted-string, unescaped
+	digit                        // DIGIT
+	alpha                        // ALPHA
 )
 
 var class = func() (t [256]uint8) {
@@ -34,13 +34,13 @@ var class = func() (t [256]uint8) {
 	set(tchar, "!#$%&'*+-.^_`|~"+digits+letters)
 	set(regName, "-._~!$&'()*+;="+digits+letters)
 	for b := 0x21; b <= 0x7e; b++ {
-		t[b] |= target | text | qdtext
+		t[b] |= targetByte | text | qdtext
 	}
 	for b := 0x80; b <= 0xff; b++ {
 		t[b] |= text | qdtext
 	}
 	set(text|qdtext, "\t ")
-	t['#'] &^= target
+	t['#'] &^= targetByte
 	t['"'] &^= qdtext
 	t['\\'] &^= qdtext
 	return t

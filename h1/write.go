@@ -12,10 +12,12 @@ import "strconv"
 // and what the connection itself has to say is merged in.
 type HeadWriter struct {
 	c        *conn
+	kind     headKind
+	method   Method // of a request
+	status   int    // of a response
 	dst      []byte
 	start    int   // len(dst) at Begin
 	fields   int   // where the field lines start
-	status   int   // 0 for a trailer section
 	length   int64 // Content-Length, or -1
 	seen     uint64
 	has      headFacts
@@ -25,12 +27,22 @@ type HeadWriter struct {
 	err      Code
 }
 
+type headKind uint8
+
+const (
+	trailerSection headKind = iota
+	responseHead
+	requestHead
+)
+
 type headFacts uint8
 
 const (
-	hasChunked    headFacts = 1 << iota // Transfer-Encoding: chunked
-	hasConnection                       // a Connection line
-	wantClose                           // Close was called
+	hasChunked   headFacts = 1 << iota // Transfer-Encoding: chunked
+	wantClose                          // Close was called
+	hasExpect                          // Expect: 100-continue, in a request
+	hasTE                              // TE, in a request
+	offersCoding                       // TE names a transfer coding
 )
 
 // BeginTrailer starts the trailer section of a chunked message; its End also ends
@@ -92,7 +104,7 @@ const once = 1<<FieldAge | 1<<FieldAuthorization | 1<<FieldContentLength | 1<<Fi
 func (w *HeadWriter) Reason(s string) {
 	switch {
 	case w.err != 0:
-	case len(w.dst) != w.fields || w.status == 0:
+	case len(w.dst) != w.fields || w.kind != responseHead:
 		w.err = ErrState
 	case !isText(s):
 		w.err = ErrFieldValue
@@ -132,8 +144,9 @@ func (w *HeadWriter) Int(id FieldID, v int64) {
 	appendField(w, id, id.String(), strconv.AppendInt(b[:0], v, 10))
 }
 
-// Length announces n bytes of content (RFC 9110 8.6). Without it the content is
-// chunked for an HTTP/1.1 peer, and ends with the connection for an older one.
+// Length announces n bytes of content (RFC 9110 8.6). Without it the content of a
+// response is chunked for an HTTP/1.1 peer, and ends with the connection for an
+// older one; a request has none, or is Chunked.
 func (w *HeadWriter) Length(n int64) {
 	switch {
 	case w.err != 0:
@@ -146,28 +159,44 @@ func (w *HeadWriter) Length(n int64) {
 	}
 }
 
+// Chunked announces content in the chunked coding, which needs no length in
+// advance (RFC 9112 7.1). It is Field("Transfer-Encoding", "chunked").
+func (w *HeadWriter) Chunked() { w.has |= hasChunked }
+
 // Close makes this the connection's last message.
 func (w *HeadWriter) Close() { w.has |= wantClose }
+
+// CopyFields appends the field lines of h for which keep says so, in their order
+// and spelling, as a proxy does; a nil keep means all that are not h.HopByHop.
+// Content-Length is taken over once, by its value, and Host is left out of a
+// request, where Begin has written it. Fields that should not be repeated are, if h
+// repeats them. How the content is framed is for the caller to say: a request whose
+// h.Framing is FramingChunked stays Chunked.
+func (w *HeadWriter) CopyFields(h *Head, keep func(i int) bool) {
+	for i := range h.Len() {
+		id := h.ID(i)
+		switch {
+		case keep == nil && h.HopByHop(i), keep != nil && !keep(i):
+		case id == FieldHost && w.kind == requestHead:
+		case id == FieldContentLength:
+			if n, ok := h.ContentLength(); ok && i == h.index(id) {
+				w.Length(n)
+			}
+		default:
+			if bit := uint64(1) << id; bit&once != 0 && id != FieldTransferEncoding {
+				w.seen &^= bit
+			}
+			name, value := h.At(i)
+			appendField(w, id, name, value)
+		}
+	}
+}
 
 // End completes the head. On success it returns dst with the head appended, which
 // is then promised: send it, or call Fail. On error it returns dst as it was.
 func (w *HeadWriter) End() ([]byte, error) {
-	trailer := w.status == 0
-	switch { // what Begin asked, again: others may have been busy since
-	case w.err != 0:
-	case trailer:
-		w.err = w.c.mayTrail()
-	default:
-		w.err = w.c.mayRespond(w.status)
-	}
-	switch {
-	case w.err != 0:
-	case trailer && (w.length >= 0 || w.has != 0):
-		w.err = ErrFraming
-	case trailer:
-		w.c.endTrailer(w)
-	default:
-		w.err = w.c.endResponse(w)
+	if w.err == 0 {
+		w.err = w.end()
 	}
 	if w.err != 0 {
 		return w.dst[:w.start], w.c.misuse(w.err)
@@ -175,7 +204,44 @@ func (w *HeadWriter) End() ([]byte, error) {
 	return w.dst, nil
 }
 
-func appendField[V []byte | string](w *HeadWriter, id FieldID, name string, value V) {
+// end asks what Begin asked, again, since others may have been busy in between.
+func (w *HeadWriter) end() Code {
+	c := w.c
+	switch w.kind {
+	case requestHead:
+		if code := c.mayRequest(); code != 0 {
+			return code
+		}
+		return c.endRequest(w)
+	case responseHead:
+		if code := c.mayRespond(w.status); code != 0 {
+			return code
+		}
+		return c.endResponse(w)
+	}
+	if code := c.mayTrail(); code != 0 {
+		return code
+	}
+	if w.length >= 0 || w.has != 0 {
+		return ErrFraming
+	}
+	c.endTrailer(w)
+	return 0
+}
+
+// framing appends the field that tells how content of this kind ends, if one does.
+func (w *HeadWriter) framing(kind outKind) {
+	switch {
+	case w.length >= 0:
+		w.dst = append(w.dst, "Content-Length: "...)
+		w.dst = strconv.AppendInt(w.dst, w.length, 10)
+		w.dst = append(w.dst, "\r\n"...)
+	case kind == outChunked:
+		w.dst = append(w.dst, "Transfer-Encoding: chunked\r\n"...)
+	}
+}
+
+func appendField[N, V []byte | string](w *HeadWriter, id FieldID, name N, value V) {
 	bit := uint64(1) << id &^ 1
 	switch {
 	case w.err != 0:
@@ -189,7 +255,7 @@ func appendField[V []byte | string](w *HeadWriter, id FieldID, name string, valu
 	case w.seen&bit&once != 0:
 		w.err = ErrFieldRepeated
 		return
-	case w.status == 0 && bit&notInTrailers != 0:
+	case w.kind == trailerSection && bit&notInTrailers != 0:
 		w.err = ErrNotInTrailer
 		return
 	}
@@ -213,17 +279,44 @@ func appendField[V []byte | string](w *HeadWriter, id FieldID, name string, valu
 			w.options |= connOption(m)
 			w.connection(m)
 		}
-	case FieldUpgrade:
-		if w.upgrades++; w.status == 101 && !w.c.offered(string(value)) {
-			w.err = ErrUpgrade
-			return
-		}
-		fallthrough
 	default:
+		if bit&marked != 0 {
+			w.mark(id, string(value))
+		}
 		w.dst = append(w.dst, name...)
 		w.dst = append(w.dst, ": "...)
 		w.dst = append(w.dst, value...)
 		w.dst = append(w.dst, "\r\n"...)
+	}
+}
+
+// marked are the fields that mark looks at.
+const marked = 1<<FieldUpgrade | 1<<FieldExpect | 1<<FieldTE
+
+// mark notes what a field that is sent as it is means to the connection.
+func (w *HeadWriter) mark(id FieldID, value string) {
+	switch {
+	case id == FieldUpgrade:
+		if w.upgrades++; w.status == 101 && !w.c.offered(value) {
+			w.err = ErrUpgrade
+		}
+	case w.kind != requestHead:
+	case id == FieldExpect:
+		for m := range members(value) {
+			if equalFold(m, "100-continue") {
+				w.has |= hasExpect
+			}
+		}
+	default: // TE never lists chunked (RFC 9112 7.4)
+		w.has |= hasTE
+		for m := range members(value) {
+			switch coding := m[:span([]byte(m), 0, tchar)]; {
+			case equalFold(coding, "chunked"):
+				w.err = ErrFraming
+			case !equalFold(coding, "trailers"):
+				w.has |= offersCoding
+			}
+		}
 	}
 }
 
@@ -245,7 +338,7 @@ func (w *HeadWriter) connection(member string) {
 	w.connEnd = at + n
 }
 
-func isToken(s string) bool {
+func isToken[B []byte | string](s B) bool {
 	for i := range len(s) {
 		if !is(s[i], tchar) {
 			return false
@@ -272,105 +365,4 @@ func isText[V []byte | string](v V) bool {
 		}
 	}
 	return true
-}
-
-// outBody is the content of the message that is being written.
-type outBody struct {
-	kind    outKind
-	started bool  // content was appended
-	open    bool  // a chunk was begun and not ended
-	left    int64 // bytes that Content-Length still promises; -1: no promise
-}
-
-type outKind uint8
-
-const (
-	outNone    outKind = iota // the status has no content
-	outLength                 // left counts it down
-	outChunked                // each append is a chunk
-	outClose                  // as it comes, until the connection ends
-	outDiscard                // answers HEAD: counted, not sent (RFC 9110 9.3.2)
-)
-
-// Sending returns how the content of the message that is being written is
-// delimited, and FramingNone if none is sent: in answer to HEAD, and for statuses
-// that have none. A message delimited by FramingClose that cannot be finished
-// looks complete unless the connection is reset.
-func (c *conn) Sending() Framing {
-	switch c.out.kind {
-	case outLength:
-		return FramingLength
-	case outChunked:
-		return FramingChunked
-	case outClose:
-		return FramingClose
-	}
-	return FramingNone
-}
-
-// AppendData appends content with its framing: p becomes one chunk, or part of
-// what Content-Length announced. p is copied. In the answer to a HEAD request
-// nothing is appended. An empty p is no content.
-func (c *conn) AppendData(dst, p []byte) ([]byte, error) {
-	out, err := c.BeginData(dst, int64(len(p)))
-	if err != nil || len(p) == 0 || c.out.kind == outDiscard {
-		return out, err
-	}
-	return c.EndData(append(out, p...))
-}
-
-// BeginData announces n bytes of content that the caller appends or writes itself
-// before it calls EndData: it appends only their framing. In the answer to a HEAD
-// request the bytes are counted and must not be sent.
-func (c *conn) BeginData(dst []byte, n int64) ([]byte, error) {
-	o := &c.out
-	switch {
-	case c.send != Body || o.open:
-		return dst, c.misuse(ErrState)
-	case n == 0:
-		return dst, nil
-	case o.kind == outNone:
-		return dst, c.misuse(ErrNoContent)
-	case n < 0 || o.left >= 0 && n > o.left:
-		return dst, c.misuse(ErrBodyOverrun)
-	}
-	o.started = true
-	if o.left >= 0 {
-		o.left -= n
-	}
-	if o.kind == outChunked {
-		o.open = true
-		return appendChunkSize(dst, n), nil
-	}
-	return dst, nil
-}
-
-// EndData appends what stands behind the bytes that BeginData announced.
-func (c *conn) EndData(dst []byte) ([]byte, error) {
-	if c.send != Body {
-		return dst, c.misuse(ErrState)
-	}
-	if c.out.open {
-		c.out.open = false
-		dst = append(dst, "\r\n"...)
-	}
-	return dst, nil
-}
-
-// AppendEnd ends the message. If Content-Length announced more content than was
-// appended it fails with ErrBodyShort; who cannot deliver the rest calls Fail and
-// closes, so that the peer sees a truncated message and no other.
-func (c *conn) AppendEnd(dst []byte) ([]byte, error) {
-	o := &c.out
-	switch {
-	case c.send != Body || o.open:
-		return dst, c.misuse(ErrState)
-	case o.kind == outLength && o.left > 0, o.kind == outDiscard && o.started && o.left > 0:
-		return dst, c.misuse(ErrBodyShort)
-	case o.kind == outChunked:
-		dst = append(dst, "0\r\n\r\n"...)
-	}
-	move(&c.send, onEnd)
-	c.settle()
-	return dst, nil
 }

@@ -18,8 +18,8 @@ func (f *Feeder) Add(b []byte) { f.pending = append(f.pending, b...) }
 func (f *Feeder) Left() int { return len(f.pending) }
 
 // Next calls c.Next with a copy of all pending input.
-func (f *Feeder) Next(c *h1.ServerConn) (h1.Event, error) {
-	if h := c.Request(); len(h.Raw()) > 0 {
+func (f *Feeder) Next(c Conn) (h1.Event, error) {
+	if h := HeadOf(c); len(h.Raw()) > 0 {
 		h.Rebase(append([]byte(nil), h.Raw()...))
 	}
 	if h := c.Trailer(); len(h.Raw()) > 0 {

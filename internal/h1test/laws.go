@@ -21,14 +21,15 @@ type TB interface {
 // a close nothing comes.
 func Serve(t TB, cfg *h1.Config, pieces [][]byte) []string {
 	t.Helper()
-	p := &player{fields: true}
-	p.conn.Reset(cfg)
+	var c h1.ServerConn
+	p := &player{Conn: &c, fields: true}
+	c.Reset(cfg)
 	var in int64
 	var g grammar
 	answer := func() {
 		for {
 			before := p.feed.Left()
-			ev, err := p.feed.Next(&p.conn)
+			ev, err := p.feed.Next(&c)
 			if p.feed.Left() > before {
 				t.Fatalf("consumed a negative number of bytes")
 			}
@@ -38,12 +39,12 @@ func Serve(t TB, cfg *h1.Config, pieces [][]byte) []string {
 					e := *err.(*h1.Error)
 					p.last = &e
 					p.logf("error %d at %d: %v", e.Status, e.Offset, e.Code)
-					if _, server := p.conn.State(); server == h1.Idle {
-						if _, err := p.conn.AppendErrorResponse(nil, err); err != nil {
+					if _, server := c.State(); server == h1.Idle {
+						if _, err := c.AppendErrorResponse(nil, err); err != nil {
 							t.Fatalf("error response refused: %v", err)
 						}
 					}
-					if !p.conn.ShouldClose() {
+					if !c.ShouldClose() {
 						t.Fatalf("open after %v and its response", &e)
 					}
 				}
@@ -52,24 +53,21 @@ func Serve(t TB, cfg *h1.Config, pieces [][]byte) []string {
 			switch ev.Kind {
 			case h1.EventNeedData, h1.EventClosed:
 				return
-			case h1.EventRequest:
-				p.logf("%s", Request(&p.conn))
-				p.logFields(p.conn.Request())
-				oneFraming(t, p.conn.Request())
-			case h1.EventData:
-				p.data(ev.Data)
-			case h1.EventEnd:
-				p.logf("end")
-				p.logFields(p.conn.Trailer())
-				status := 200
-				if p.conn.Request().Method() == h1.MethodConnect {
-					status = 501 // 2xx would be a tunnel
-				}
-				if _, err := p.conn.AppendResponse(nil, status, "", nil); err != nil {
-					t.Fatalf("response refused: %v", err)
-				}
 			case h1.EventPaused:
 				t.Fatalf("paused though every request is answered")
+			}
+			p.event(ev)
+			switch ev.Kind {
+			case h1.EventRequest:
+				oneFraming(t, c.Request())
+			case h1.EventEnd:
+				status := 200
+				if c.Request().Method() == h1.MethodConnect {
+					status = 501 // 2xx would be a tunnel
+				}
+				if _, err := c.AppendResponse(nil, status, "", nil); err != nil {
+					t.Fatalf("response refused: %v", err)
+				}
 			}
 		}
 	}
@@ -78,7 +76,7 @@ func Serve(t TB, cfg *h1.Config, pieces [][]byte) []string {
 		p.feed.Add(piece)
 		answer()
 	}
-	p.conn.CloseInput()
+	c.CloseInput()
 	answer()
 	if got := p.feed.Total + int64(p.feed.Left()); got != in {
 		t.Fatalf("%d bytes in, %d consumed and %d left", in, p.feed.Total, p.feed.Left())

@@ -4,14 +4,11 @@ package h1test
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"postern/h1"
 )
 
 // Transcript is one case of a testdata file: comments, commands, and below the
@@ -28,17 +25,23 @@ import (
 //
 // The commands:
 //
-//	server [fields] [limit=N ...]    a fresh connection; "fields" logs field lines
+//	server [OPTION ...]              a fresh connection
+//	client [OPTION ...]              the same in the other role
 //	recv "BYTES" [*N]                the peer sends BYTES, N times over
-//	eof                              the peer sends no more
+//	eof, broken                      the peer sends no more: CloseInput, FailInput
 //	info STATUS                      AppendInfo
 //	respond STATUS ["TYPE" ["BODY"]] AppendResponse
 //	head STATUS ["Name: value" ...]  Begin, Field, End
+//	get ["TARGET" ...]               whole GET requests to host a
+//	request METHOD "TARGET" "HOST" ["Name: value" ...]
 //	data "BYTES", end                AppendData, AppendEnd
 //	trailer ["Name: value" ...]      BeginTrailer, Field, End
 //	skip N                           SkipBody
 //	reject                           AppendErrorResponse for the last error
-//	last, fail                       DisableKeepAlive, Fail
+//	last, fail, abandon              DisableKeepAlive, Fail, Abandon
+//
+// An option is "fields", which logs field lines, "chunks", which logs where chunks
+// begin and end, a limit such as head=100, or a flag of Config such as LFResponses.
 type Transcript struct {
 	Name     string // file and line
 	Comments []string
@@ -124,252 +127,6 @@ func (t *Transcript) Input() []byte {
 		}
 	}
 	return in
-}
-
-// Run plays the transcript and returns its log. The input of every recv reaches
-// the connection in the pieces that cut makes of it.
-func (t *Transcript) Run(cut func(piece []byte) [][]byte) ([]string, error) {
-	var p *player
-	for _, s := range t.Commands {
-		name, args, err := split(s)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", t.Name, s, err)
-		}
-		if name == "server" {
-			if p, err = newPlayer(args); err != nil {
-				return nil, fmt.Errorf("%s: %s: %w", t.Name, s, err)
-			}
-			continue
-		}
-		if p == nil {
-			return nil, fmt.Errorf("%s: %s before server", t.Name, name)
-		}
-		if err := p.do(name, args, cut); err != nil {
-			return nil, fmt.Errorf("%s: %s: %w", t.Name, s, err)
-		}
-	}
-	p.state()
-	return p.log, nil
-}
-
-// player is a connection and the log of what it did.
-type player struct {
-	conn   h1.ServerConn
-	feed   Feeder
-	fields bool
-	log    []string
-	last   error // the last remote error
-}
-
-func newPlayer(args []string) (*player, error) {
-	p := new(player)
-	var cfg h1.Config
-	limits := map[string]func(int){
-		"target":   func(n int) { cfg.MaxTarget = n },
-		"head":     func(n int) { cfg.MaxHead = n },
-		"fields":   func(n int) { cfg.MaxFields = n },
-		"trailer":  func(n int) { cfg.MaxTrailer = n },
-		"trailers": func(n int) { cfg.MaxTrailerFields = n },
-		"chunk":    func(n int) { cfg.MaxChunkLine = n },
-		"overhead": func(n int) { cfg.MaxChunkOverhead = n },
-		"body":     func(n int) { cfg.MaxBody = int64(n) },
-	}
-	for _, a := range args {
-		if a == "fields" {
-			p.fields = true
-			continue
-		}
-		name, value, _ := strings.Cut(a, "=")
-		n, err := strconv.Atoi(value)
-		if err != nil || limits[name] == nil {
-			return nil, fmt.Errorf("unknown limit %q", a)
-		}
-		limits[name](n)
-	}
-	p.conn.Reset(&cfg)
-	return p, nil
-}
-
-func (p *player) do(name string, args []string, cut func([]byte) [][]byte) error {
-	c := &p.conn
-	switch name {
-	case "recv":
-		b, err := bytesOf(args)
-		if err != nil {
-			return err
-		}
-		for _, piece := range cut(b) {
-			p.feed.Add(piece)
-			p.drive()
-		}
-		return nil
-	case "eof":
-		c.CloseInput()
-	case "last":
-		c.DisableKeepAlive()
-	case "fail":
-		c.Fail()
-	case "skip":
-		n, _ := strconv.ParseInt(args[0], 10, 64)
-		left, last := c.BodyRemaining()
-		if err := c.SkipBody(n); err != nil {
-			p.logf("refused: %v", err)
-		} else {
-			p.logf("skipped %d of %d, last=%v", n, left, last)
-		}
-	default:
-		if err := p.send(name, args); err != nil {
-			return err
-		}
-	}
-	p.drive()
-	return nil
-}
-
-// send plays a command that writes.
-func (p *player) send(name string, args []string) error {
-	c := &p.conn
-	args = append(args, "", "", "")
-	status, _ := strconv.Atoi(args[0])
-	var out []byte
-	var err error
-	switch name {
-	case "info":
-		out, err = c.AppendInfo(nil, status)
-	case "respond":
-		out, err = c.AppendResponse(nil, status, args[1], []byte(args[2]))
-	case "head":
-		out, err = endWith(c.Begin(nil, status), args[1:])
-	case "trailer":
-		out, err = endWith(c.BeginTrailer(nil), args)
-	case "data":
-		out, err = c.AppendData(nil, []byte(args[0]))
-	case "end":
-		out, err = c.AppendEnd(nil)
-	case "reject":
-		out, err = c.AppendErrorResponse(nil, p.last)
-	default:
-		return errors.New("unknown command")
-	}
-	if err != nil {
-		p.logf("refused: %v", err)
-	}
-	for _, line := range strings.SplitAfter(string(out), "\n") {
-		if line != "" {
-			p.logf("sent %q", line)
-		}
-	}
-	return nil
-}
-
-func endWith(w h1.HeadWriter, lines []string) ([]byte, error) {
-	for _, f := range lines {
-		if f == "" {
-			continue
-		}
-		n, v, _ := strings.Cut(f, ": ")
-		w.Field(n, v)
-	}
-	return w.End()
-}
-
-// drive calls Next until it wants something.
-func (p *player) drive() {
-	for {
-		ev, err := p.feed.Next(&p.conn)
-		if err != nil {
-			e := *err.(*h1.Error)
-			if p.last == nil || p.last.Error() != err.Error() {
-				p.logf("error %d at %d: %v", e.Status, e.Offset, e.Code)
-			}
-			p.last = &e
-			return
-		}
-		switch ev.Kind {
-		case h1.EventNeedData:
-			return
-		case h1.EventPaused, h1.EventClosed, h1.EventSwitched:
-			if s := strings.ToLower(ev.Kind.String()); len(p.log) == 0 || p.log[len(p.log)-1] != s {
-				p.logf("%s", s)
-			}
-			return
-		case h1.EventRequest:
-			p.logf("%s", Request(&p.conn))
-			p.logFields(p.conn.Request())
-		case h1.EventData:
-			p.data(ev.Data)
-		case h1.EventEnd:
-			p.logf("end")
-			p.logFields(p.conn.Trailer())
-		}
-	}
-}
-
-// Request describes a request's head in one line.
-func Request(c *h1.ServerConn) string {
-	h := c.Request()
-	s := fmt.Sprintf("request %s %s framing=%v", h.MethodBytes(), h.Target(), h.Framing())
-	if n, ok := h.ContentLength(); ok {
-		s += fmt.Sprintf(":%d", n)
-	}
-	if h.Version() != h1.HTTP11 {
-		s += " " + h.Version().String()
-	}
-	if h.TargetForm() != h1.FormOrigin {
-		s += fmt.Sprintf(" %v=%s", h.TargetForm(), h.Authority())
-	}
-	if h.HostMismatch() {
-		s += " host-mismatch"
-	}
-	if h.OffersUpgrade() {
-		s += " offers-upgrade"
-	}
-	if !h.KeepAlive() {
-		s += " close"
-	}
-	if c.WantsContinue() {
-		s += " expects-100"
-	}
-	return s
-}
-
-func (p *player) logFields(h *h1.Head) {
-	if !p.fields {
-		return
-	}
-	for i := range h.Len() {
-		name, value := h.At(i)
-		p.logf("  %s: %q", name, value)
-	}
-}
-
-// data logs content; neighbours are joined, since pieces depend on the cuts.
-func (p *player) data(b []byte) {
-	if n := len(p.log); n > 0 && strings.HasPrefix(p.log[n-1], "data ") {
-		old, _ := strconv.Unquote(p.log[n-1][len("data "):])
-		p.log[n-1] = "data " + strconv.Quote(old+string(b))
-		return
-	}
-	p.logf("data %q", b)
-}
-
-func (p *player) state() {
-	client, server := p.conn.State()
-	s := fmt.Sprintf("state client=%v server=%v", client, server)
-	if n := p.feed.Left(); n > 0 {
-		s += fmt.Sprintf(" left=%d", n)
-	}
-	if p.conn.ShouldClose() {
-		s += " should-close"
-	}
-	if p.conn.ShouldLinger() {
-		s += " should-linger"
-	}
-	p.logf("%s", s)
-}
-
-func (p *player) logf(format string, args ...any) {
-	p.log = append(p.log, fmt.Sprintf(format, args...))
 }
 
 // split parses a command line: words, and Go strings in quotes.
