@@ -19,6 +19,9 @@ type Conn interface {
 	Trailer() *h1.Head
 	AppendData(dst, p []byte) ([]byte, error)
 	AppendEnd(dst []byte) ([]byte, error)
+	BeginData(dst []byte, n int64) ([]byte, error)
+	EndData(dst []byte) ([]byte, error)
+	Sending() h1.Framing
 	BeginTrailer(dst []byte) h1.HeadWriter
 	DisableKeepAlive()
 	Fail()
