@@ -28,8 +28,9 @@ func TestSplit(t *testing.T) {
 		}
 		in = h1test.Mutate(t, in)
 		cfg := rapid.SampledFrom([]*h1.Config{nil, small}).Draw(t, "limits")
-		h1test.Split(t, cfg, in, h1test.Bytewise)
-		h1test.Split(t, cfg, in, h1test.Cuts(t))
+		play := func(pieces [][]byte) []string { return h1test.Serve(t, cfg, pieces) }
+		h1test.Split(t, play, in, h1test.Bytewise)
+		h1test.Split(t, play, in, h1test.Cuts(t))
 	})
 }
 

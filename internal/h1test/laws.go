@@ -85,12 +85,25 @@ func Serve(t TB, cfg *h1.Config, pieces [][]byte) []string {
 	return p.log
 }
 
-// Split states a law: where the input is cut never changes what it means.
-func Split(t TB, cfg *h1.Config, msg []byte, cut func([]byte) [][]byte) {
+// Split states a law: where the input is cut never changes what it means. play is
+// Serve or Receive.
+func Split(t TB, play func(pieces [][]byte) []string, msg []byte, cut func([]byte) [][]byte) {
 	t.Helper()
-	whole, parts := Serve(t, cfg, Whole(msg)), Serve(t, cfg, cut(msg))
+	whole, parts := play(Whole(msg)), play(cut(msg))
 	if !slices.Equal(whole, parts) {
 		t.Fatalf("cutting changed %q:\n got %s\nwant %s", msg, strings.Join(parts, "\n     "), strings.Join(whole, "\n     "))
+	}
+}
+
+// Lenient states a law: what is accepted without a flag means the same with it.
+func Lenient(t TB, play func(cfg *h1.Config, pieces [][]byte) []string, strict, lenient *h1.Config, msg []byte) {
+	t.Helper()
+	before := play(strict, Whole(msg))
+	if slices.ContainsFunc(before, func(s string) bool { return strings.HasPrefix(s, "error ") }) {
+		return
+	}
+	if after := play(lenient, Whole(msg)); !slices.Equal(before, after) {
+		t.Fatalf("a flag of %+v changed %q:\n got %s\nwant %s", lenient, msg, strings.Join(after, "\n     "), strings.Join(before, "\n     "))
 	}
 }
 
@@ -170,8 +183,9 @@ func oneFraming(t TB, h *h1.Head) {
 	}
 }
 
-// grammar checks that events form sentences: (Request Data* End)*, then Closed or
-// one error, and the same for ever.
+// grammar checks that events form sentences: (Request Data* End)* for a server,
+// (Info* Response (Data* End | Switched))* for a client, then Closed or one error,
+// and the same for ever.
 type grammar struct {
 	inside, over bool
 	last         string
@@ -189,11 +203,17 @@ func (g *grammar) step(t TB, ev h1.Event, err error) {
 	switch {
 	case err != nil, ev.Kind == h1.EventClosed:
 		g.over = true
-	case ev.Kind == h1.EventRequest && g.inside, (ev.Kind == h1.EventData || ev.Kind == h1.EventEnd) && !g.inside:
+	case ev.Kind == h1.EventSwitched:
+		if !g.inside {
+			t.Fatalf("%s after %s", now, g.last)
+		}
+		g.over = true
+	case (ev.Kind == h1.EventRequest || ev.Kind == h1.EventInfo || ev.Kind == h1.EventResponse) && g.inside,
+		(ev.Kind == h1.EventData || ev.Kind == h1.EventEnd) && !g.inside:
 		t.Fatalf("%s after %s", now, g.last)
 	case ev.Kind == h1.EventData && len(ev.Data) == 0:
 		t.Fatalf("data without data")
-	case ev.Kind == h1.EventRequest:
+	case ev.Kind == h1.EventRequest || ev.Kind == h1.EventResponse:
 		g.inside = true
 	case ev.Kind == h1.EventEnd:
 		g.inside = false
