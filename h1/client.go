@@ -74,8 +74,9 @@ func (cl *ClientConn) State() (client, server State) { return cl.send, cl.recv }
 // questions are the requests that wait for their responses, oldest first: what of
 // each the reading of its response depends on.
 type questions struct {
-	facts []facts
-	infos int // interim responses to the oldest
+	facts  []facts
+	infos  int    // interim responses to the oldest
+	offers []byte // the protocols that the last offers, as a list
 }
 
 type facts uint8
@@ -98,6 +99,16 @@ func (q *questions) oldest() facts { return q.facts[0] }
 // blocking reports whether nothing may be sent behind the last request.
 func (q *questions) blocking() bool {
 	return len(q.facts) > 0 && q.facts[len(q.facts)-1]&(askedTunnel|offeredUpgrade|saidClose) != 0
+}
+
+// offered reports whether the last request offers a protocol.
+func (q *questions) offered(protocol []byte) bool {
+	for offer := range members(q.offers) {
+		if equalFold(offer, protocol) {
+			return true
+		}
+	}
+	return false
 }
 
 func (q *questions) push(f facts) { q.facts = append(q.facts, f) }

@@ -12,8 +12,9 @@ type conn struct {
 	lastOne    bool // the next head we write says close
 	eof        bool // nothing follows the input offered
 	broken     bool // and that is no clean end: FailInput
-	unread     bool // closed before the peer's message ended
+	unread     bool // closed while the peer may send more
 	expecting  bool // the client waits for 100 or a final response
+	continued  bool // server: 100 was sent to this request
 	old        bool // client: the server's last response was HTTP/1.0
 
 	base int64 // bytes consumed since Reset
@@ -43,9 +44,9 @@ func (c *conn) reset(cfg *Config) {
 	case cfg != c.given || c.recv == illegal:
 		old = cfg.resolved()
 	}
-	fields, trailers, asked := c.head.fields[:0], c.trailer.fields[:0], c.asked.facts[:0]
-	*c = conn{cfg: old, given: cfg, client: c.client}
-	c.head.fields, c.trailer.fields, c.asked.facts = fields, trailers, asked
+	fields, trailers, asked := c.head.fields[:0], c.trailer.fields[:0], questions{facts: c.asked.facts[:0], offers: c.asked.offers[:0]}
+	*c = conn{cfg: old, given: cfg, client: c.client, asked: asked}
+	c.head.fields, c.trailer.fields = fields, trailers
 	c.ready()
 }
 
@@ -262,7 +263,7 @@ func (c *conn) endMessage() Event {
 
 // nextMessage forgets what belongs to one exchange.
 func (c *conn) nextMessage() {
-	c.keepAlive, c.expecting = true, false
+	c.keepAlive, c.expecting, c.continued = true, false, false
 	c.scanner, c.blanks = scanner{}, 0
 	c.chunk, c.received = chunkReader{}, 0
 }

@@ -74,7 +74,7 @@ const (
 	ErrStatusLine         // no "HTTP-version SP status-code SP [reason]" (RFC 9112 4)
 	ErrUnsolicited        // response that no request asked for (RFC 9112 9.2)
 	ErrTooManyInfo        // more interim responses than Config.MaxInfo (RFC 9110 15.2)
-	ErrNotOffered         // 101 to a request without Upgrade, or without Upgrade itself (RFC 9110 7.8)
+	ErrNotOffered         // 101 to a protocol that was not offered, or to none (RFC 9110 7.8)
 
 	// Local codes: the call had no effect, and the connection goes on as before.
 

@@ -61,10 +61,7 @@ func (c *conn) responseRules(h *Head) int {
 	}
 	switch {
 	case status == 101:
-		if asked&offeredUpgrade == 0 || h.index(FieldUpgrade) < 0 {
-			return c.fault(ErrNotOffered, len("HTTP/1.1 "))
-		}
-		return 0
+		return c.switchRules(h)
 	case status < 200:
 		if c.asked.infos >= c.cfg.MaxInfo {
 			return c.fault(ErrTooManyInfo, len("HTTP/1.1 "))

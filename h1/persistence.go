@@ -86,7 +86,7 @@ func (c *conn) ShouldClose() bool {
 // that nobody will read. Closing at once could then destroy our last response on its way
 // (RFC 9112 9.6): half-close, read and discard for a while, then close.
 func (c *conn) ShouldLinger() bool {
-	return !c.client && c.ShouldClose() && (c.unread || c.recv == Failed)
+	return !c.client && c.ShouldClose() && !c.eof && (c.unread || c.recv == Failed)
 }
 
 // Phase returns what the connection is waiting for.

@@ -293,8 +293,23 @@ func (c *conn) endRequest(w *HeadWriter) Code {
 	c.out = outBody{kind: kind, left: w.length}
 	c.expecting = w.has&hasExpect != 0
 	c.asked.push(w.question(last))
+	c.asked.offers = c.asked.offers[:0]
+	if w.upgrades > 0 {
+		c.asked.offers = w.appendOffers(c.asked.offers)
+	}
 	move(&c.send, onHead)
 	return 0
+}
+
+// appendOffers appends the values of the Upgrade lines.
+func (w *HeadWriter) appendOffers(list []byte) []byte {
+	for line := range bytes.SplitSeq(w.dst[w.fields:], []byte("\r\n")) {
+		name, value, _ := bytes.Cut(line, []byte(": "))
+		if fieldOf(name) == FieldUpgrade {
+			list = append(append(list, value...), ',')
+		}
+	}
+	return list
 }
 
 // question returns what reading the response depends on.

@@ -159,7 +159,7 @@ func (c *conn) endResponse(w *HeadWriter) Code {
 		}
 		w.dst = append(w.dst, "\r\n"...)
 		if w.status == 100 {
-			c.expecting = false
+			c.expecting, c.continued = false, true
 		}
 		return 0
 	}

@@ -19,6 +19,27 @@ func (c *conn) maySwitch() Code {
 		return ErrState
 	case !c.head.OffersUpgrade():
 		return ErrStatus
+	case !c.continued && c.head.HasToken(FieldExpect, "100-continue"):
+		return ErrStatus // 100 comes first (RFC 9110 7.8)
+	}
+	return 0
+}
+
+// switchRules checks 101 at the client: it was offered, and names protocols that
+// were.
+func (c *conn) switchRules(h *Head) int {
+	if c.asked.oldest()&offeredUpgrade == 0 || h.index(FieldUpgrade) < 0 {
+		return c.fault(ErrNotOffered, len("HTTP/1.1 "))
+	}
+	for i := range h.fields {
+		if h.fields[i].id != FieldUpgrade {
+			continue
+		}
+		for protocol := range members(h.value(i)) {
+			if !c.asked.offered(protocol) {
+				return c.blame(ErrNotOffered, h, i)
+			}
+		}
 	}
 	return 0
 }
