@@ -27,7 +27,7 @@ func Ask(t TB, c *h1.ClientConn, questions []Question) []Question {
 		}
 		w := c.Begin(nil, q.Method, target, host)
 		if q.Upgrade {
-			w.Field("Upgrade", "x")
+			w.Field("Upgrade", "x, y")
 		}
 		if q.TECoding {
 			w.Field("TE", "trailers, gzip")
