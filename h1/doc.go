@@ -26,26 +26,35 @@
 //		}
 //	}
 //
-// The example of ServerConn is this loop, complete.
+// The example of ServerConn is this loop, complete. A client's is the same with the
+// roles exchanged: it writes a request with ClientConn.Begin, End, AppendData and
+// AppendEnd, and finds its answer as EventResponse, EventData and EventEnd; see the
+// example of ClientConn. A proxy is one of each.
 //
 // # Who owns the bytes
 //
-// The input belongs to the caller. h1 keeps no part of it, copies none and never
-// writes to it; event data and the views of heads alias it, and are valid until
-// the caller reuses the bytes. Output is appended to a slice of the caller's.
-// Nothing is allocated per message.
+// The input belongs to the caller. h1 keeps no part of it and copies none; event
+// data and the views of heads alias it, and are valid until the caller reuses the
+// bytes. It writes to the input in one case: a folded field line of a response is
+// joined in place. Output is appended to a slice of the caller's. Nothing is
+// allocated per message.
+//
+// A connection is not safe for concurrent use: who reads in one goroutine and
+// writes in another guards both with a lock, held around the calls and not around
+// the I/O.
 //
 // # What can be relied on
 //
 // How the input is cut into pieces changes nothing: not the events, not the
 // error, not its offset. Every limit is exact. A call that fails for the caller's
 // own fault leaves both the output and the connection as they were. An error of
-// the peer is final, and after it exactly one response can be written.
+// the peer is final; after it a server can write exactly one response.
 //
 // # What is left out on purpose
 //
 // Timeouts, since they need a clock; Phase tells what to time. Date and Server,
 // which are policy. Routing, content codings, multipart, cookies: anything that
-// is not needed to tell where a message ends and what may follow it. Leniency: a
-// request that two implementations might read in two ways is refused.
+// is not needed to tell where a message ends and what may follow it. Leniency: what
+// two implementations might read in two ways is refused, unless a flag of Config,
+// one for each such thing, says otherwise.
 package h1

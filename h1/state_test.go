@@ -137,6 +137,38 @@ func TestMisuse(t *testing.T) {
 	}
 }
 
+// However a section is cut, no byte of it is scanned twice: what has been looked at
+// stays looked at, but for a CR whose LF is not in yet and, in a response, a line end
+// whose next byte is not.
+func TestScanGoesOn(t *testing.T) {
+	long := strings.Repeat("x", 1000)
+	server, client := new(ServerConn), new(ClientConn)
+	w := client.Begin(nil, "GET", "/", "a")
+	w.End()
+	for _, tc := range []struct {
+		c     *conn
+		in    string
+		again int
+	}{
+		{&server.conn, "GET /" + long + " HTTP/1.1\r\nHost: a\r\n" + long + ": " + long + "\r\nB:\r\n\r\n", 1},
+		{&client.conn, "HTTP/1.1 200 " + long + "\r\nA: b\r\n " + long + "\r\n" + long + ": " + long + "\r\n\r\n", 2},
+	} {
+		in := []byte(tc.in)
+		for n := 1; n < len(in); n++ {
+			ev, used, err := tc.c.Next(in[:n])
+			if ev.Kind != EventNeedData || used != 0 || err != nil {
+				t.Fatalf("after %d bytes: %v, %d, %v", n, ev, used, err)
+			}
+			if tc.c.scan < n-tc.again {
+				t.Fatalf("after %d bytes only %d are scanned", n, tc.c.scan)
+			}
+		}
+		if ev, used, err := tc.c.Next(in); used != len(in) || err != nil {
+			t.Fatal(ev, used, err)
+		}
+	}
+}
+
 // A reason phrase is the caller's, checked like a field value, and comes first.
 func TestReason(t *testing.T) {
 	for _, tc := range []struct {
