@@ -261,9 +261,10 @@ func (c *conn) endMessage() Event {
 	return Event{Kind: EventEnd}
 }
 
-// nextMessage forgets what belongs to one exchange.
+// nextMessage forgets what belongs to one exchange. A client may already wait for
+// 100 to the next.
 func (c *conn) nextMessage() {
-	c.keepAlive, c.expecting, c.continued = true, false, false
+	c.keepAlive, c.expecting, c.continued = true, c.expecting && c.client, false
 	c.scanner, c.blanks = scanner{}, 0
 	c.chunk, c.received = chunkReader{}, 0
 }

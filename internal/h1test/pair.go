@@ -94,7 +94,8 @@ func (p *pair) rare() {
 			p.Fatalf("a request in %v cannot be abandoned", client)
 		}
 	case 3:
-		p.finished = p.finished || client != h1.Body
+		last := len(p.up.written) - 1
+		p.finished = p.finished || last < 0 || p.up.written[last].complete
 	}
 }
 

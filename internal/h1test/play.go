@@ -349,6 +349,9 @@ func (p *player) state() {
 	if c, ok := p.Conn.(*h1.ClientConn); ok && c.Pending() > 0 {
 		s += fmt.Sprintf(" pending=%d", c.Pending())
 	}
+	if _, ok := p.Conn.(*h1.ClientConn); ok && p.WantsContinue() {
+		s += " waits-for-100"
+	}
 	if p.ShouldClose() {
 		s += " should-close"
 	}
