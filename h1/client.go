@@ -69,7 +69,10 @@ func (cl *ClientConn) Abandon() error {
 
 // State returns how far the client has come with its request and the server with
 // its response.
-func (cl *ClientConn) State() (client, server State) { return cl.send, cl.recv }
+func (cl *ClientConn) State() (client, server State) {
+	cl.ready()
+	return cl.send, cl.recv
+}
 
 // questions are the requests that wait for their responses, oldest first: what of
 // each the reading of its response depends on.

@@ -25,7 +25,10 @@ func (s *ServerConn) WantsContinue() bool { return s.expecting && s.recv == Body
 
 // State returns how far the client has come with its request and the server with
 // its response.
-func (s *ServerConn) State() (client, server State) { return s.recv, s.send }
+func (s *ServerConn) State() (client, server State) {
+	s.ready()
+	return s.recv, s.send
+}
 
 // requestHead returns the length of the head that in starts with, or -1 if it is
 // incomplete or bad.
