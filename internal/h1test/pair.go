@@ -16,7 +16,7 @@ import (
 func Agree(t TB, choose func(n int) int, steps int) {
 	t.Helper()
 	p := &pair{TB: t, choose: choose}
-	cfg := &h1.Config{MaxPending: 1 + choose(4)}
+	cfg := &h1.Config{MaxPending: 1 + choose(4), MaxInfo: -1}
 	p.client.Reset(cfg)
 	p.server.Reset(cfg)
 	for range steps {

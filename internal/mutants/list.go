@@ -38,7 +38,7 @@ var mutants = []mutant{
 	{"fields.go", "if len(h.fields) >= maxFields {", "if len(h.fields) > maxFields {", ""},
 	{"fast.go", "for len(h.fields) < maxFields {", "for {", ""},
 	{"fields.go", "case next > maxBytes:\n\t\t\treturn c.fault(over, maxBytes)\n", "", ""},
-	{"fast.go", "in = in[:min(len(in), maxBytes)]", "", ""},
+	{"fast.go", "in = in[:min(len(in), maxBytes)]", "", "the careful path finds that the limit is passed, wherever it goes on"},
 	{"fast.go", "if i == line || i >= len(in) || in[i] != ':'", "if i >= len(in) || in[i] != ':'", ""},
 	{"fast.go", "in[i] != '\\r' || in[i+1] != '\\n' {", "in[i] != '\\r' {", ""},
 	{"names.go", "id != 0 && equalFold(name, fieldNames[id])", "id != 0", ""},
@@ -59,7 +59,7 @@ var mutants = []mutant{
 	{"framing.go", "if len(v) == 0 || len(v) > 19 {\n\t\treturn 0, false\n\t}", "", ""},
 	{"framing.go", "case n > c.cfg.MaxBody:\n\t\treturn c.blame(ErrBodyTooLarge, h, cl)\n\t}\n\th.length", "case n > c.cfg.MaxBody+1:\n\t\treturn c.blame(ErrBodyTooLarge, h, cl)\n\t}\n\th.length", ""},
 	{"framing.go", "case n > 0 && h.line.method == MethodConnect:\n\t\treturn c.blame(ErrConnectContent, h, cl)\n", "", ""},
-	{"framing.go", "chunked && (parameters || !last):", "chunked && !last:", ""},
+	{"framing.go", "chunked && (parameters || !last):", "chunked && (parameters && !last || !last):", ""},
 	{"head.go", "h.again |= bit", "", ""},
 
 	// Chunks and trailers.

@@ -31,6 +31,9 @@ func main() {
 		fatal(err)
 	}
 	defer os.RemoveAll(dir)
+	if out, err := test(""); err != nil {
+		fatal(fmt.Errorf("the tests fail without a mutant: %s", out))
+	}
 	survivors, stale := 0, 0
 	for i, m := range mutants {
 		if i+1 < *from {
@@ -85,16 +88,24 @@ func try(dir string, m mutant) (bool, error) {
 	if out, err := exec.Command("go", "build", "-overlay", file, "./h1").CombinedOutput(); err != nil {
 		return false, fmt.Errorf("does not compile: %s", out)
 	}
+	out, err := test(file)
+	if strings.Contains(string(out), "build failed") {
+		return false, fmt.Errorf("does not compile: %s", out)
+	}
+	return err != nil, nil
+}
+
+// test runs the tests that should notice, with an overlay, and returns what the
+// first that failed printed.
+func test(overlay string) (out []byte, err error) {
 	for _, pkg := range []string{"./h1", "./fuzz"} {
-		cmd := exec.Command("go", "test", "-overlay", file, "-count=1", "-timeout", (30 * time.Second).String(), "-run", "^(Test|Example|FuzzServer|FuzzClient|FuzzDiff)", pkg)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			if strings.Contains(string(out), "build failed") {
-				return false, fmt.Errorf("does not compile: %s", out)
-			}
-			return true, nil
+		cmd := exec.Command("go", "test", "-overlay", overlay, "-count=1", "-timeout", (30 * time.Second).String(),
+			"-run", "^(Test|Example|FuzzServer|FuzzClient|FuzzDiff)", pkg)
+		if out, err = cmd.CombinedOutput(); err != nil {
+			return out, err
 		}
 	}
-	return false, nil
+	return nil, nil
 }
 
 func fatal(err error) {
