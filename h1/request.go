@@ -278,9 +278,7 @@ func (c *conn) endRequest(w *HeadWriter) Code {
 		return ErrFraming
 	}
 	w.framing(kind)
-	if w.upgrades > 0 && w.options&connUpgrade == 0 {
-		w.connection("upgrade") // whoever sends Upgrade says so (RFC 9110 7.8)
-	}
+	w.nameUpgrade()
 	if w.has&hasTE != 0 && w.options&connTE == 0 {
 		w.connection("TE") // and TE (RFC 9112 7.4)
 	}

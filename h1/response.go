@@ -154,9 +154,10 @@ func (c *conn) endResponse(w *HeadWriter) Code {
 		return ErrUpgrade
 	}
 	if w.status < 200 {
-		if w.length >= 0 || w.has != 0 {
-			return ErrFraming
+		if w.length >= 0 || w.has != 0 || w.options&connClose != 0 {
+			return ErrFraming // close is the final response's to say (RFC 9112 9.6)
 		}
+		w.nameUpgrade()
 		w.dst = append(w.dst, "\r\n"...)
 		if w.status == 100 {
 			c.expecting, c.continued = false, true
@@ -190,9 +191,7 @@ func (c *conn) endResponse(w *HeadWriter) Code {
 		kind, persist = outClose, false
 	}
 	w.framing(kind)
-	if w.upgrades > 0 && w.options&connUpgrade == 0 {
-		w.connection("upgrade") // whoever sends Upgrade says so (RFC 9110 7.8)
-	}
+	w.nameUpgrade()
 	switch {
 	case !persist && w.options&connClose == 0:
 		w.connection("close")

@@ -46,21 +46,24 @@ func (c *conn) switchRules(h *Head) int {
 
 // endSwitch ends a head that switches protocols. It has no content, so no framing.
 func (c *conn) endSwitch(w *HeadWriter) Code {
-	if w.length >= 0 || w.has != 0 {
+	switch {
+	case w.length >= 0 || w.has != 0 || w.options&connClose != 0:
 		return ErrFraming
+	case w.status == 101 && w.upgrades == 0:
+		return ErrUpgrade
 	}
-	if w.status == 101 {
-		if w.upgrades == 0 {
-			return ErrUpgrade
-		}
-		if w.options&connUpgrade == 0 {
-			w.connection("upgrade")
-		}
-	}
+	w.nameUpgrade()
 	w.dst = append(w.dst, "\r\n"...)
 	move(&c.recv, onSwitch)
 	move(&c.send, onSwitch)
 	return 0
+}
+
+// nameUpgrade lists Upgrade in Connection, as whoever sends it must (RFC 9110 7.8).
+func (w *HeadWriter) nameUpgrade() {
+	if w.upgrades > 0 && w.options&connUpgrade == 0 {
+		w.connection("upgrade")
+	}
 }
 
 // offered reports whether each protocol that the value of an Upgrade field to be
