@@ -102,7 +102,56 @@ func (r reply) roundTrip(t testing.TB) bool {
 	if left, _ := io.ReadAll(br); len(left) > 0 {
 		t.Fatalf("%+v: %q is left behind it", r, left)
 	}
+	r.clientReads(t, out[len(before):])
 	return true
+}
+
+// clientReads reads the response back with our own client.
+func (r reply) clientReads(t testing.TB, wire []byte) {
+	t.Helper()
+	var c h1.ClientConn
+	asked, target, host := r.asked(), "/", "a"
+	if asked.method == "CONNECT" {
+		target, host = "a:443", "a:443"
+	}
+	w := c.Begin(nil, asked.method, target, host)
+	if strings.Contains(asked.bytes, "Upgrade") {
+		w.Known(h1.FieldUpgrade, "h2c, x")
+	}
+	if _, err := w.End(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.AppendEnd(nil); err != nil {
+		t.Fatal(err)
+	}
+	status, content := 0, []byte(nil)
+	for over := false; !over; {
+		ev, n, err := c.Next(wire)
+		if err != nil {
+			t.Fatalf("%+v: our client refuses %q: %v", r, wire, err)
+		}
+		wire = wire[n:]
+		switch ev.Kind {
+		case h1.EventResponse:
+			status = c.Response().Status()
+		case h1.EventData:
+			content = append(content, ev.Data...)
+		case h1.EventNeedData:
+			c.CloseInput()
+		case h1.EventEnd, h1.EventSwitched:
+			over = true
+		}
+	}
+	want, wantStatus := r.content, r.status
+	if wantStatus/100 == 1 && wantStatus != 101 {
+		wantStatus = 200
+	}
+	if asked.method == "HEAD" || r.switches() {
+		want = nil
+	}
+	if status != wantStatus || !bytes.Equal(content, want) || len(wire) > 0 {
+		t.Fatalf("%+v: our client reads %d %q and leaves %q", r, status, content, wire)
+	}
 }
 
 // innocent reports whether there is no reason to refuse the response: an ordinary
