@@ -12,8 +12,9 @@ const (
 	// stood in the way of a checkpoint, if Options.CheckpointPages is not less.
 	retryPages = 1000
 
-	// readersTimeout is how long a checkpoint waits for Views that still read
-	// from the log. They keep it from starting over, nothing worse.
+	// readersTimeout is how long a checkpoint waits for Views to end, while new
+	// ones wait for it. Those that still read from the log then keep it from
+	// starting over, nothing worse.
 	readersTimeout = 20 * time.Millisecond
 )
 
@@ -46,7 +47,10 @@ func (w *writer) checkpointIfDue() {
 // starts it over. When Views keep that from happening it is tried again later.
 func (w *writer) checkpoint() {
 	w.idle.Stop()
-	w.c.db.SetBusyTimeout(readersTimeout)
+	if r := w.s.readers; r != nil {
+		defer r.pause(readersTimeout)()
+	}
+	w.c.db.SetBusyTimeout(0)
 	pages, carried, busy, err := w.logState("RESTART")
 	w.c.db.SetBusyTimeout(busyTimeout)
 	if err != nil {
@@ -56,6 +60,9 @@ func (w *writer) checkpoint() {
 	}
 	if busy || pages != carried {
 		w.retryAt = pages + w.retryStep()
+		if age := w.s.opt.MaxViewAge; age >= 0 && w.s.readers != nil && pages >= 2*w.s.opt.CheckpointPages {
+			w.s.readers.hurry(age)
+		}
 		return
 	}
 	w.retryAt = 0

@@ -5,9 +5,9 @@ package kvstore
 // key ever gets a counter twice, though rows are forgotten when deleted.
 //
 // The zero value with base set reads through to base and copies it at the
-// first change: a transaction that is rolled back leaves base as it was.
+// first change: a procedure that is rolled back leaves base as it was.
 type counterFloors struct {
-	base    []uint64 // as committed; by table.index
+	base    []uint64 // as the procedure found it; by table.index
 	changed []uint64 // nil until the first change
 }
 
@@ -30,13 +30,11 @@ func (f *counterFloors) retire(t *table, counter uint64) {
 	f.changed[t.index] = counter + 1
 }
 
-// save writes the floors that changed to kv_meta, inside the transaction.
-func (f *counterFloors) save(c *conn, tables []*table) error {
-	if f.changed == nil {
-		return nil
-	}
-	for i, floor := range f.changed {
-		if floor == f.base[i] {
+// saveFloors writes the floors that differ from those in the file to kv_meta,
+// inside the transaction.
+func saveFloors(c *conn, tables []*table, saved, floors []uint64) error {
+	for i, floor := range floors {
+		if floor == saved[i] {
 			continue
 		}
 		stmt, err := c.db.Prepare(`INSERT INTO kv_meta (name, value) VALUES (?1, ?2)
@@ -53,8 +51,7 @@ func (f *counterFloors) save(c *conn, tables []*table) error {
 	return nil
 }
 
-// committed returns the floors to go on from once the transaction is in the
-// file.
+// committed returns the floors to go on from once the procedure has succeeded.
 func (f *counterFloors) committed() []uint64 {
 	if f.changed != nil {
 		return f.changed

@@ -27,7 +27,9 @@ type conn struct {
 	stmts []*sqlite.Stmt // nStatements for each table, nil until needed
 
 	begin, beginRead, commit, rollback *sqlite.Stmt
+	savepoint, release, rollbackTo     *sqlite.Stmt
 	pin                                *sqlite.Stmt // a read that fixes the snapshot; on readers only
+	snapshot                                        // of readers only
 }
 
 // openConn opens path and applies the settings that all connections share.
@@ -67,6 +69,9 @@ func (c *conn) setUp(cacheKiB int) error {
 		{&c.beginRead, "BEGIN"},
 		{&c.commit, "COMMIT"},
 		{&c.rollback, "ROLLBACK"},
+		{&c.savepoint, "SAVEPOINT kv"},
+		{&c.release, "RELEASE kv"},
+		{&c.rollbackTo, "ROLLBACK TO kv"},
 	} {
 		var err error
 		if *p.stmt, err = c.db.Prepare(p.sql); err != nil {

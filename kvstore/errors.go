@@ -23,6 +23,9 @@ var (
 	// ErrReentrant: a procedure called its own Store, which would have waited
 	// for that procedure to end.
 	ErrReentrant = errors.New("kvstore: store called from inside its own procedure")
+	// ErrViewTooOld: a View has run for longer than Options.MaxViewAge and its
+	// snapshot keeps the log from starting over.
+	ErrViewTooOld = errors.New("kvstore: view has held its snapshot too long")
 	// ErrFull: the disk is full or refused a write. Nothing was applied, and the
 	// store goes on.
 	ErrFull = errors.New("kvstore: no space for the transaction")

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,9 +130,10 @@ func eachKind(t *testing.T, o kvstore.Options, test func(*testing.T, *kvstore.St
 func hold(t *testing.T, ctx context.Context, s *kvstore.Store) (release func()) {
 	t.Helper()
 	running, end, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	var once sync.Once // it may be run again
 	go func() {
 		done <- s.Execute(context.Background(), func(*kvstore.Tx) error {
-			close(running)
+			once.Do(func() { close(running) })
 			<-end
 			return nil
 		})

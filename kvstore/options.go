@@ -52,6 +52,22 @@ type Options struct {
 	// all block before it.
 	QueueLen int
 
+	// MaxBatch is how many procedures may share one transaction, and so one
+	// flush to disk. Default 512.
+	MaxBatch int
+
+	// MaxBatchTime is how long procedures may run before those that have run are
+	// answered; no other joins them then. Default 5 ms.
+	MaxBatchTime time.Duration
+
+	// OnSlow is called, on a goroutine of its own, while a procedure runs longer
+	// than SlowAfter, once for each: everything behind it waits. It may log and
+	// count; it must not wait for the store. Default: not called.
+	OnSlow func(SlowInfo)
+
+	// SlowAfter is when a procedure is slow. Default 1 s.
+	SlowAfter time.Duration
+
 	// Clock is the source of time for expiry. Default time.Now. It is called
 	// from several goroutines.
 	Clock func() time.Time
@@ -64,6 +80,12 @@ type Options struct {
 	// usually 4096 bytes, at which it is carried over into the file. The log
 	// grows to about that size. Default 8000. Negative: only at Close.
 	CheckpointPages int
+
+	// MaxViewAge is how long a View may run when its snapshot keeps the log from
+	// starting over: the log would grow without end. An older one fails with
+	// ErrViewTooOld at its next operation, once the log is twice as long as
+	// CheckpointPages. Default 1 minute. Negative: no limit.
+	MaxViewAge time.Duration
 
 	// OnPanic says what a panic in a procedure does. Default StopStore.
 	OnPanic PanicPolicy
@@ -79,6 +101,10 @@ type Options struct {
 
 const (
 	defaultQueueLen        = 1024
+	defaultMaxBatch        = 512
+	defaultMaxBatchTime    = 5 * time.Millisecond
+	defaultSlowAfter       = time.Second
+	defaultMaxViewAge      = time.Minute
 	defaultSweepEvery      = time.Second
 	defaultCheckpointPages = 8000
 	defaultMaxValue        = 16 << 20 // bytes
@@ -99,11 +125,23 @@ func (o Options) withDefaults() Options {
 	case o.QueueLen < 0:
 		o.QueueLen = 0
 	}
+	if o.MaxBatch <= 0 {
+		o.MaxBatch = defaultMaxBatch
+	}
+	if o.MaxBatchTime <= 0 {
+		o.MaxBatchTime = defaultMaxBatchTime
+	}
+	if o.SlowAfter <= 0 {
+		o.SlowAfter = defaultSlowAfter
+	}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
 	if o.SweepEvery == 0 {
 		o.SweepEvery = defaultSweepEvery
+	}
+	if o.MaxViewAge == 0 {
+		o.MaxViewAge = defaultMaxViewAge
 	}
 	if o.CheckpointPages == 0 {
 		o.CheckpointPages = defaultCheckpointPages

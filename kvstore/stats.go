@@ -5,8 +5,8 @@ import "sync/atomic"
 // Stats counts what a store has done since it was opened.
 type Stats struct {
 	Procedures  uint64 // procedures run, by Execute and the one-operation forms
-	Commits     uint64 // transactions committed: procedures and sweeps
-	Rollbacks   uint64 // transactions rolled back: the same
+	Commits     uint64 // transactions committed, each with one or more procedures or sweeps
+	Rollbacks   uint64 // procedures and sweeps that failed or were undone
 	Views       uint64 // Views begun
 	Swept       uint64 // expired entries removed
 	Checkpoints uint64 // times the log was carried over while open

@@ -33,7 +33,8 @@ type Store struct {
 	err       error         // why it stopped; readable once stopped is closed
 	closeErr  error         // what went wrong in closing; likewise with released
 
-	stats counters
+	sequence atomic.Uint64 // commits so far; moves before anyone of the batch is answered
+	stats    counters
 }
 
 // Open opens the store in the file at path, and creates it (mode 0600) when
@@ -142,7 +143,7 @@ func (s *Store) start(c *conn) error {
 		}
 	}
 	started := make(chan struct{})
-	w := &writer{s: s, c: c, floors: floors, file: s.path != "", sweepAgain: make(chan struct{}, 1)}
+	w := &writer{s: s, c: c, floors: floors, file: s.path != "", sweepAgain: make(chan struct{}, 1), slow: newSlowWatch(s)}
 	go func() { // ended by Close or by a fatal error; see writer.loop
 		s.storage = goroutineID()
 		close(started)

@@ -37,7 +37,9 @@ type ReadTx struct {
 // and is called with &tx.ReadTx.
 type Tx struct {
 	ReadTx
-	floors counterFloors
+	floors  counterFloors
+	watched bool     // someone wants to know the changes
+	changes []change // of this batch, up to here
 }
 
 // Now is the time of the transaction, in UTC and whole milliseconds. It stays
@@ -147,6 +149,7 @@ func (t *Tx) Delete(table, key string) (bool, error) {
 		return false, t.fail("delete", err)
 	}
 	t.floors.retire(tb, r.counter)
+	t.changed(tb, key)
 	return true, nil
 }
 
@@ -180,6 +183,7 @@ func (t *Tx) Clear(table string) (int64, error) {
 		return 0, t.fail("clear", err)
 	}
 	t.floors.retire(tb, uint64(highest))
+	t.changedAll(tb)
 	return n, nil
 }
 
@@ -251,6 +255,7 @@ func (t *Tx) put(op string, tb *table, key string, value []byte, r row, options 
 	if _, err := stmt.Step(); err != nil {
 		return 0, t.fail(op, err)
 	}
+	t.changed(tb, key)
 	return counter, nil
 }
 
@@ -278,6 +283,8 @@ func (t *ReadTx) usable() error {
 		return t.fault
 	case t.s.cutOff():
 		t.fault = ErrClosed
+	case t.c.tooOld.Load():
+		t.fault = ErrViewTooOld
 	case t.ctx.Err() != nil:
 		t.fault = fmt.Errorf("kvstore: transaction cancelled: %w", t.ctx.Err())
 	}

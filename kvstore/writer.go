@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
-
-	"zombiezen.com/go/sqlite"
 )
 
 // writer is the storage goroutine: it owns the read-write connection and runs
@@ -18,9 +15,14 @@ type writer struct {
 	file   bool     // has a log and readers
 	floors []uint64 // counter floors as committed, by table.index
 
-	current *item // running and not answered yet
-	cause   error // why the store must stop
-	unknown bool  // the last COMMIT failed and may have succeeded
+	batch       batch
+	lastBatch   int   // how many procedures the last transaction carried
+	held        *item // taken from the queue, and next
+	current     *item // running and not answered yet
+	inSavepoint bool  // current can be undone alone
+	cause       error // why the store must stop
+	unknown     bool  // the last COMMIT failed and may have succeeded
+	slow        slowWatch
 
 	retryAt    int           // log length in pages that a checkpoint waits for after one that failed
 	idle       *time.Timer   // a checkpoint is worth while if nothing comes before it fires
@@ -39,6 +41,11 @@ func (w *writer) loop() {
 		tick = ticker.C
 	}
 	for w.cause == nil {
+		if it := w.held; it != nil {
+			w.held = nil
+			w.execute(it)
+			continue
+		}
 		select {
 		case it := <-w.s.queue:
 			w.execute(it)
@@ -58,125 +65,43 @@ func (w *writer) loop() {
 // drain runs what was queued before Close.
 func (w *writer) drain() {
 	for w.cause == nil && !w.s.cutOff() {
-		select {
-		case it := <-w.s.queue:
-			w.execute(it)
-		default:
-			return
+		it := w.held
+		if w.held = nil; it == nil {
+			select {
+			case it = <-w.s.queue:
+			default:
+				return
+			}
 		}
+		w.execute(it)
 	}
 }
 
-// execute runs one item and answers it.
+// execute runs an item, and with it what is queued behind it.
 func (w *writer) execute(it *item) {
-	if w.s.cutOff() || !it.take() {
-		return // without an answer: its caller has one, or gets it when the store stops
-	}
-	w.current = it
-	w.s.busy.Store(true)
-	err := w.transact(it)
-	w.s.busy.Store(false)
-	w.current = nil
-	w.count(it, err)
-	if isFatal(err) {
-		w.cause = err
-		w.s.stop(err) // before the answer, so that the caller finds the store stopped
-		err = w.s.err
-		if w.unknown {
-			err = fmt.Errorf("%w: %w", ErrIndeterminate, err)
-		}
-	}
-	it.answer(err)
-	if err == nil && it.kind != view {
-		w.checkpointIfDue()
-	}
-}
-
-// transact runs one item in a transaction and returns its outcome, fatal where
-// isFatal says so. Nothing of it is in the file when there is an error, unless
-// w.unknown.
-func (w *writer) transact(it *item) error {
-	begin := w.c.begin
 	if it.kind == view {
-		begin = w.c.beginRead
+		w.view(it)
+		return
 	}
-	if err := run(begin); err != nil {
-		return engineError("begin", err)
-	}
-	tx := &Tx{
-		ReadTx: ReadTx{s: w.s, c: w.c, ctx: it.ctx},
-		floors: counterFloors{base: w.floors},
-	}
-	err := tx.outcome(w.call(it, tx))
-	if err == nil {
-		if failed := tx.floors.save(w.c, w.s.order); failed != nil {
-			err = engineError("save counters", failed)
-		}
-	}
-	if err != nil {
-		return w.rollBack(err)
-	}
-	return w.commit(tx)
+	w.runBatch(it)
 }
 
-// call runs the item's function and turns a panic into an error.
-func (w *writer) call(it *item, tx *Tx) (err error) {
-	returned := false
-	defer func() {
-		if returned {
-			return
-		}
-		v := recover()
-		if v == nil {
-			return // runtime.Goexit: goes on to w.end
-		}
-		p := &PanicError{Value: v, Stack: debug.Stack()}
-		switch {
-		case it.kind == view:
-			it.panicked = v
-			err = p
-		case it.kind == procedure && w.s.opt.OnPanic == FailCaller:
-			w.s.opt.Logger.Error("kvstore: procedure panicked", "path", w.s.path, "panic", v, "stack", string(p.Stack))
-			err = p
-		default:
-			err = &fatalError{p}
-		}
-	}()
-	tx.now = w.s.opt.Clock().UnixMilli()
-	err = it.run(tx)
-	returned = true
-	return err
-}
-
-// outcome ends the use of t and returns the error of its function, given what
-// that returned. A failure that the function did not report counts too.
-func (t *ReadTx) outcome(returned error) error {
-	t.done = true
-	if t.fault != nil && !errors.Is(returned, t.fault) {
-		return t.fault
+// view runs a View that goes through the queue, in a transaction of its own.
+func (w *writer) view(it *item) {
+	if !w.takes(it) {
+		return
 	}
-	return returned
-}
-
-// rollBack undoes the transaction because of err and returns err, or worse.
-func (w *writer) rollBack(err error) error {
-	if !w.c.inTransaction() {
-		return err // the engine has done it
+	w.s.busy.Store(true)
+	defer w.s.busy.Store(false)
+	if err := run(w.c.beginRead); err != nil {
+		w.finish(it, engineError("begin", err))
+		return
 	}
-	if failed := run(w.c.rollback); failed != nil && w.c.inTransaction() {
-		return &fatalError{fmt.Errorf("kvstore: rollback: %v (after: %w)", failed, err)}
-	}
-	return err
-}
-
-func (w *writer) commit(tx *Tx) error {
-	err := run(w.c.commit)
-	if err == nil {
-		w.floors = tx.floors.committed()
-		return nil
-	}
-	w.unknown = commitUnknown(sqlite.ErrCode(err))
-	return w.rollBack(engineError("commit", err))
+	w.current, w.inSavepoint = it, false
+	tx := &Tx{ReadTx: ReadTx{s: w.s, c: w.c, ctx: it.ctx}, floors: counterFloors{base: w.floors}}
+	err := w.rollBack(tx.outcome(w.call(it, tx)))
+	w.current = nil
+	w.finish(it, err)
 }
 
 // count adds a finished item to the statistics.
@@ -193,7 +118,6 @@ func (w *writer) count(it *item, err error) {
 		n.rollbacks.Add(1)
 		return
 	}
-	n.commits.Add(1)
 	n.swept.Add(uint64(it.swept))
 }
 
@@ -217,11 +141,10 @@ func (w *writer) sweep() {
 // closes connections and lock.
 func (w *writer) end() {
 	s := w.s
-	if it := w.current; it != nil { // its procedure has taken this goroutine down
-		w.cause = w.rollBack(errors.New("kvstore: procedure called runtime.Goexit"))
-		s.stop(w.cause)
-		it.answer(s.err)
-	} else if w.cause == nil {
+	switch it := w.current; {
+	case it != nil: // its procedure has taken this goroutine down
+		w.goexit(it)
+	case w.cause == nil:
 		s.stop(nil)
 	}
 	w.idle.Stop()
@@ -234,6 +157,19 @@ func (w *writer) end() {
 		s.closeErr = fmt.Errorf("kvstore: close: %w", err)
 	}
 	close(s.released)
+}
+
+// goexit ends the batch in which the procedure of it has called runtime.Goexit:
+// that procedure is undone, those before it are committed.
+func (w *writer) goexit(it *item) {
+	it.err = &fatalError{errors.New("kvstore: procedure called runtime.Goexit")}
+	if !w.inSavepoint {
+		w.finish(it, w.rollBack(it.err))
+		return
+	}
+	w.cause = w.undo(it.err)
+	w.batch.members = append(w.batch.members, it)
+	w.commit()
 }
 
 // closeClean carries the log over into the file, which is then all there is.
