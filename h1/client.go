@@ -32,7 +32,8 @@ func (cl *ClientConn) Response() *Head { return cl.message() }
 
 // CanBegin reports whether the next request may begin now: the last is complete,
 // the connection persists, and fewer than Config.MaxPending requests wait for
-// their responses. Nothing is sent behind an offer to switch protocols before it is
+// their responses. Ask it when Next has seen all that was read: bytes that nobody
+// asked for are found there, and would else be taken for the next answer. Nothing is sent behind an offer to switch protocols before it is
 // answered (RFC 9110 7.8).
 func (cl *ClientConn) CanBegin() bool {
 	cl.client = true
@@ -79,7 +80,7 @@ func (cl *ClientConn) State() (client, server State) {
 type questions struct {
 	facts  []facts
 	infos  int    // interim responses to the oldest
-	offers []byte // the protocols that the last offers, as a list
+	offers []byte // the protocols that the last offers, as a list; of a server, that were offered to it
 }
 
 type facts uint8
@@ -105,7 +106,7 @@ func (q *questions) blocking() bool {
 }
 
 // offered reports whether the last request offers a protocol.
-func (q *questions) offered(protocol []byte) bool {
+func (q *questions) offered(protocol string) bool {
 	for offer := range members(q.offers) {
 		if equalFold(offer, protocol) {
 			return true

@@ -12,9 +12,8 @@ type conn struct {
 	lastOne    bool // the next head we write says close
 	eof        bool // nothing follows the input offered
 	broken     bool // and that is no clean end: FailInput
-	unread     bool // closed while the peer may send more
 	expecting  bool // the client waits for 100 or a final response
-	continued  bool // server: 100 was sent to this request
+	mustAnswer bool // server: the request asks for 100, and it was not sent
 	old        bool // client: the server's last response was HTTP/1.0
 
 	base int64 // bytes consumed since Reset
@@ -90,8 +89,12 @@ func (c *conn) Next(in []byte) (ev Event, n int, err error) {
 		return Event{Kind: EventClosed}, 0, nil
 	}
 	c.base += int64(n)
-	if ev.Kind == EventNeedData && err == nil && c.eof {
+	switch {
+	case ev.Kind != EventNone || err != nil:
+	case c.eof:
 		return c.atEOF(n, len(in)-n)
+	default:
+		ev.Kind = EventNeedData
 	}
 	return ev, n, err
 }
@@ -264,7 +267,7 @@ func (c *conn) endMessage() Event {
 // nextMessage forgets what belongs to one exchange. A client may already wait for
 // 100 to the next.
 func (c *conn) nextMessage() {
-	c.keepAlive, c.expecting, c.continued = true, c.expecting && c.client, false
+	c.keepAlive, c.expecting = true, c.expecting && c.client
 	c.scanner, c.blanks = scanner{}, 0
 	c.chunk, c.received = chunkReader{}, 0
 }

@@ -19,7 +19,9 @@
 //		case ev.Kind == h1.EventRequest: // conn.Request() is the head
 //		case ev.Kind == h1.EventData:    // ev.Data is content
 //		case ev.Kind == h1.EventEnd:
-//			out, err = conn.AppendResponse(out, 200, "text/plain", body)
+//			if out, err = conn.AppendResponse(out, 200, "text/plain", body); err != nil {
+//				return err // ours, and nothing was appended: 200 to CONNECT, for one
+//			}
 //		case ev.Kind == h1.EventNeedData:
 //			// write out, move buf[r:w] to the front, read more behind it;
 //			// at EOF call conn.CloseInput

@@ -7,7 +7,8 @@ type EventKind uint8
 // client each response as Info*, Response, Data*, End, or Info*, Response,
 // Switched. NeedData may come anywhere between them.
 const (
-	EventNeedData EventKind = iota // call again with more input, or after CloseInput
+	EventNone     EventKind = iota // nothing: Next has returned an error
+	EventNeedData                  // call again with more input, or after CloseInput
 	EventPaused                    // the message ended; the next waits until ours has ended too
 	EventRequest                   // a request's head is complete: ServerConn.Request
 	EventInfo                      // an interim response, 1xx but 101: ClientConn.Response
@@ -26,7 +27,7 @@ func (k EventKind) String() string {
 	return eventNames[k]
 }
 
-var eventNames = [...]string{"NeedData", "Paused", "Request", "Info", "Response", "Data", "End", "Closed", "Switched"}
+var eventNames = [...]string{"None", "NeedData", "Paused", "Request", "Info", "Response", "Data", "End", "Closed", "Switched"}
 
 // Event is one step of the protocol, reported by Next. It is a small value:
 // heads are read through ServerConn.Request or ClientConn.Response, trailer

@@ -237,11 +237,14 @@ func (h *Head) HasToken(id FieldID, token string) bool {
 
 // HopByHop reports whether field line i is meant for this connection alone: a
 // proxy does not forward it (RFC 9110 7.6.1). Those are the lines that Connection
-// names, Connection itself, and what is known to be forgotten there.
+// names, Connection itself, and what is known to be forgotten there. Host and
+// Content-Length are for every recipient, whatever Connection says.
 func (h *Head) HopByHop(i int) bool {
 	switch h.fields[i].id {
 	case FieldConnection, FieldKeepAlive, FieldProxyConnection, FieldTE, FieldTransferEncoding, FieldUpgrade:
 		return true
+	case FieldHost, FieldContentLength:
+		return false
 	}
 	if h.index(FieldConnection) < 0 {
 		return false

@@ -82,12 +82,11 @@ func (c *conn) ShouldClose() bool {
 	return c.send == Closed || c.send == Failed || c.recv == Failed && c.send != Idle
 }
 
-// ShouldLinger reports, to a server, whether the client may still be sending bytes
-// that nobody will read. Closing at once could then destroy our last response on its way
-// (RFC 9112 9.6): half-close, read and discard for a while, then close.
-func (c *conn) ShouldLinger() bool {
-	return !c.client && c.ShouldClose() && !c.eof && (c.unread || c.recv == Failed)
-}
+// ShouldLinger reports, to a server that should close, whether the client may still
+// be sending bytes that nobody will read: its end has not been seen. Closing at once
+// could then destroy our last response on its way (RFC 9112 9.6): half-close, read
+// and discard for a while, then close.
+func (c *conn) ShouldLinger() bool { return !c.client && c.ShouldClose() && !c.eof }
 
 // Phase returns what the connection is waiting for.
 func (c *conn) Phase() Phase {

@@ -160,7 +160,7 @@ func (c *conn) endResponse(w *HeadWriter) Code {
 		w.nameUpgrade()
 		w.dst = append(w.dst, "\r\n"...)
 		if w.status == 100 {
-			c.expecting, c.continued = false, true
+			c.expecting, c.mustAnswer = false, false
 		}
 		return 0
 	}

@@ -7,6 +7,8 @@ import "bytes"
 // through Begin and the Append methods, and all input and output is the
 // caller's. The zero value is ready for use with the strict default limits.
 //
+// Once a complete response has said close, nothing more of the request is read.
+//
 // A ServerConn is not safe for concurrent use.
 type ServerConn struct{ conn }
 
@@ -85,7 +87,14 @@ func (c *conn) beginRequest() Event {
 	h := &c.head
 	c.keepAlive = h.KeepAlive() && !(c.cfg.CloseHTTP10 && h.line.version == HTTP10)
 	c.remaining = max(h.length, 0)
-	c.expecting = h.line.version == HTTP11 && !h.NoBody() && h.HasToken(FieldExpect, "100-continue")
+	c.mustAnswer = h.line.version == HTTP11 && h.HasToken(FieldExpect, "100-continue")
+	c.expecting = c.mustAnswer && !h.NoBody()
+	if h.OffersUpgrade() { // is answered when the head's bytes may be gone
+		c.asked.offers = c.asked.offers[:0]
+		for v := range h.Values(FieldUpgrade) {
+			c.asked.offers = append(append(c.asked.offers, v...), ',')
+		}
+	}
 	move(&c.recv, onHead)
 	return Event{Kind: EventRequest}
 }

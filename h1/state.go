@@ -57,7 +57,6 @@ func (c *conn) settle() {
 		c.settleClient()
 	case c.send == Done && !c.keepAlive:
 		move(&c.send, onClose)
-		c.unread = c.head.KeepAlive() || c.recv == Body && (c.head.framing == FramingChunked || c.remaining > 0)
 		move(&c.recv, onClose)
 	case c.send == Done && c.recv == Done:
 		move(&c.send, onNext)

@@ -19,7 +19,7 @@ func (c *conn) maySwitch() Code {
 		return ErrState
 	case !c.head.OffersUpgrade():
 		return ErrStatus
-	case !c.continued && c.head.HasToken(FieldExpect, "100-continue"):
+	case c.mustAnswer:
 		return ErrStatus // 100 comes first (RFC 9110 7.8)
 	}
 	return 0
@@ -36,7 +36,7 @@ func (c *conn) switchRules(h *Head) int {
 			continue
 		}
 		for protocol := range members(h.value(i)) {
-			if !c.asked.offered(protocol) {
+			if !c.asked.offered(string(protocol)) {
 				return c.blame(ErrNotOffered, h, i)
 			}
 		}
@@ -70,7 +70,7 @@ func (w *HeadWriter) nameUpgrade() {
 // sent names was offered by the client.
 func (c *conn) offered(value string) bool {
 	for protocol := range members(value) {
-		if !c.head.HasToken(FieldUpgrade, protocol) {
+		if !c.asked.offered(protocol) {
 			return false
 		}
 	}

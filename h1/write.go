@@ -167,23 +167,27 @@ func (w *HeadWriter) Chunked() { w.has |= hasChunked }
 func (w *HeadWriter) Close() { w.has |= wantClose }
 
 // CopyFields appends the field lines of h for which keep says so, in their order
-// and spelling, as a proxy does; a nil keep means all that are not h.HopByHop.
-// Content-Length is taken over once, by its value, and Host is left out of a
-// request, where Begin has written it. Fields that should not be repeated are, if h
-// repeats them. How the content is framed is for the caller to say: a request whose
+// and spelling, as a proxy does; a nil keep means all that are not h.HopByHop, and
+// the Upgrade lines of 101 and 426. What the message that is being written cannot
+// have is left out: Host, which Begin has written, Expect without content, a length
+// where the status has none, and what BeginTrailer refuses. Content-Length is taken
+// over once, by its value. Fields that should not be repeated are, if h repeats
+// them. How the content is framed is for the caller to say: a request whose
 // h.Framing is FramingChunked stays Chunked.
 func (w *HeadWriter) CopyFields(h *Head, keep func(i int) bool) {
 	for i := range h.Len() {
 		id := h.ID(i)
+		bit := uint64(1) << id &^ 1
 		switch {
-		case keep == nil && h.HopByHop(i), keep != nil && !keep(i):
-		case id == FieldHost && w.kind == requestHead:
+		case keep == nil && h.HopByHop(i) && !(id == FieldUpgrade && (w.status == 101 || w.status == 426)), keep != nil && !keep(i):
+		case w.kind == requestHead && (id == FieldHost || id == FieldExpect && h.NoBody()):
+		case w.kind == trailerSection && bit&notInTrailers != 0:
 		case id == FieldContentLength:
-			if n, ok := h.ContentLength(); ok && i == h.index(id) {
+			if n, ok := h.ContentLength(); ok && i == h.index(id) && (w.kind == requestHead || !noContent(w.status) || w.status == 304) {
 				w.Length(n)
 			}
 		default:
-			if bit := uint64(1) << id; bit&once != 0 && id != FieldTransferEncoding {
+			if bit&once != 0 && id != FieldTransferEncoding {
 				w.seen &^= bit
 			}
 			name, value := h.At(i)
