@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"postern/server"
@@ -110,6 +111,14 @@ func Announce(stdout io.Writer, listeners []net.Listener) {
 	for _, ln := range listeners {
 		fmt.Fprintln(stdout, "listening on", ln.(server.Listener).Name)
 	}
+}
+
+// Dial connects to an address as Announce writes it: HOST:PORT, or unix:PATH.
+func Dial(ctx context.Context, addr string) (net.Conn, error) {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return unix.Dial(ctx, path)
+	}
+	return tcp.Dial(ctx, tcp.Config{Addr: addr})
 }
 
 // Close closes listeners that nobody serves.

@@ -1,0 +1,4 @@
+package main
+
+// Serve speaks HTTP on one connection.
+var Serve = serve
