@@ -7,6 +7,9 @@ import "bytes"
 // returns the offset of the port behind its colon, or 0 if there is none. The
 // host may be empty.
 func authority(b []byte) (port int, ok bool) {
+	if plainHost(b) {
+		return 0, true
+	}
 	i := 0
 	if len(b) > 0 && b[0] == '[' {
 		end := bytes.IndexByte(b, ']')
@@ -33,6 +36,19 @@ func authority(b []byte) (port int, ok bool) {
 		return 0, false
 	}
 	return i + 1, true
+}
+
+// plainHost reports whether b is long enough for words and holds nothing but
+// letters, digits, "-" and ".", as most hosts do.
+func plainHost(b []byte) bool {
+	if len(b) < 8 {
+		return false
+	}
+	bad := noPlain(load(b, len(b)-8))
+	for i := 0; i+8 < len(b); i += 8 {
+		bad |= noPlain(load(b, i))
+	}
+	return bad == 0
 }
 
 // validPort reports whether b is a decimal number from 1 to 65535.

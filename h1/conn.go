@@ -7,6 +7,14 @@ type conn struct {
 	given  *Config // what cfg was resolved from
 	client bool    // the role: requests are sent and responses received
 
+	head    Head
+	trailer Head
+	asked   questions // client: the requests that wait for their responses
+	progress
+}
+
+// progress is what Reset forgets whole.
+type progress struct {
 	recv, send State
 	keepAlive  bool // this exchange lets the connection persist
 	lastOne    bool // the next head we write says close
@@ -23,29 +31,27 @@ type conn struct {
 	// Receiving.
 	scanner
 	blanks    uint8 // empty lines skipped before the head
-	head      Head
-	trailer   Head
 	remaining int64 // content bytes left in the body, or in the chunk
 	received  int64 // content bytes that came so far, or were announced by chunks
 	chunk     chunkReader
 
 	// Sending.
 	out outBody
-
-	asked questions // client: the requests that wait for their responses
 }
 
 func (c *conn) reset(cfg *Config) {
-	old := c.cfg
 	switch {
+	case cfg == c.given && c.recv != illegal:
 	case cfg == nil:
-		old = strict
-	case cfg != c.given || c.recv == illegal:
-		old = cfg.resolved()
+		c.cfg = strict
+	default:
+		c.cfg = cfg.resolved()
 	}
-	fields, trailers, asked := c.head.fields[:0], c.trailer.fields[:0], questions{facts: c.asked.facts[:0], offers: c.asked.offers[:0]}
-	*c = conn{cfg: old, given: cfg, client: c.client, asked: asked}
-	c.head.fields, c.trailer.fields = fields, trailers
+	c.given = cfg
+	c.progress = progress{}
+	c.asked = questions{facts: c.asked.facts[:0], offers: c.asked.offers[:0]}
+	c.head.reset()
+	c.trailer.reset()
 	c.ready()
 }
 

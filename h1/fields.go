@@ -78,8 +78,8 @@ func (c *conn) endOfLine(in []byte, bound int, over Code, may leniency) (end, ne
 func (c *conn) section(h *Head, in []byte, maxBytes, maxFields int, over Code) int {
 	may := c.leniency()
 	for {
-		if c.scan == c.line {
-			c.fastLines(h, in, maxBytes, maxFields, may&foldedLines != 0)
+		if c.scan == c.line && c.fastLines(h, in, maxBytes, maxFields, may&foldedLines != 0) {
+			return c.blankLine(h, in, c.line+2)
 		}
 		end, next := c.endOfLine(in, maxBytes, over, may)
 		switch {
@@ -88,10 +88,7 @@ func (c *conn) section(h *Head, in []byte, maxBytes, maxFields int, over Code) i
 		case next > maxBytes:
 			return c.fault(over, maxBytes)
 		case end == c.line:
-			if c.folded {
-				h.unfold(in)
-			}
-			return next
+			return c.blankLine(h, in, next)
 		case may&foldedLines == 0:
 		case next == len(in):
 			c.scan = end // the next byte tells whether the line goes on
@@ -108,6 +105,14 @@ func (c *conn) section(h *Head, in []byte, maxBytes, maxFields int, over Code) i
 		}
 		c.line, c.scan = next, next
 	}
+}
+
+// blankLine ends a section that is n bytes long.
+func (c *conn) blankLine(h *Head, in []byte, n int) int {
+	if c.folded {
+		h.unfold(in)
+	}
+	return n
 }
 
 // fieldLine parses in[start:end], "field-name ":" OWS field-value OWS" (RFC 9112

@@ -33,9 +33,9 @@ func (v Version) String() string {
 type Head struct {
 	raw    []byte // from the start-line to the blank line, both included
 	fields []field
-	first  [nFields]uint8 // index+1 of a field's first line, where seen says so; 255: search
-	seen   uint64         // bit id: the field occurs
-	again  uint64         // bit id: it occurs more than once
+	first  [64]uint8 // index+1 of a field's first line, where seen says so; 255: search
+	seen   uint64    // bit id: the field occurs
+	again  uint64    // bit id: it occurs more than once
 
 	line    startLine
 	length  int64 // Content-Length, or -1
@@ -71,12 +71,18 @@ func (h *Head) reset() {
 	h.line, h.length, h.framing, h.options = startLine{}, -1, FramingNone, 0
 }
 
+// add adds a field line.
 func (h *Head) add(f field) {
 	h.fields = append(h.fields, f)
-	bit := uint64(1) << f.id &^ 1
+	h.note(f.id, len(h.fields))
+}
+
+// note notes that field line number n, counted from one, is an id.
+func (h *Head) note(id FieldID, n int) {
+	bit := uint64(1) << (id % 64) &^ 1
 	if h.seen&bit == 0 { // also for unknown fields: a branch that is always taken costs nothing
 		h.seen |= bit
-		h.first[f.id] = uint8(min(len(h.fields), 255))
+		h.first[id%64] = uint8(min(n, 255))
 	} else {
 		h.again |= bit
 	}

@@ -150,25 +150,46 @@ func (id FieldID) String() string {
 
 // fieldOf returns the field that a name spells in any case, or zero.
 func fieldOf[B []byte | string](name B) FieldID {
-	if len(name) == 0 {
-		return 0
-	}
-	if id := fieldByHash[fieldHash(name)]; id != 0 && equalFold(name, fieldNames[id]) {
+	key := keyOf(name)
+	if id := fieldByHash[key.hash()]; fieldKeys[id%64] == key && len(fieldNames[id]) == len(name) {
 		return id
 	}
 	return 0
 }
 
-// fieldHash spreads the recognised names over 256 places without a collision;
-// the multipliers were found by trying, and a test holds them to it.
-func fieldHash[B []byte | string](name B) uint8 {
-	n := len(name)
-	return (name[0]|0x20)*157 + (name[n*3/4]|0x20)*106 + (name[n-1]|0x20)*211 + uint8(n)*166
+// fieldKey is a name as words, in lower case, with zeros behind it. Bit 0x20 is set
+// where 0x40 is: that folds letters, and makes no other byte a letter or a "-".
+// What does not fit is left out; no recognised name is that long.
+type fieldKey [4]uint64
+
+func keyOf[B []byte | string](name B) (k fieldKey) {
+	for i := range k {
+		word := name[min(8*i, len(name)):min(8*i+8, len(name))]
+		for j := range len(word) {
+			k[i] |= uint64(word[j]|word[j]>>1&0x20) << (8 * j)
+		}
+	}
+	return k
 }
+
+// hash spreads the recognised names over 256 places without a collision; the
+// multiplier was found by trying, and a test holds it to that.
+func (k fieldKey) hash() uint8 { return wordHash(k[0] ^ k[1] ^ k[2] ^ k[3]) }
+
+func wordHash(w uint64) uint8 { return uint8(w * 0xea1c6e8318af8d25 >> 56) }
+
+// fieldKeys are the names' keys. That of zero is no name's.
+var fieldKeys = func() (t [64]fieldKey) {
+	t[0] = fieldKey{1}
+	for id := FieldID(1); id < nFields; id++ {
+		t[id] = keyOf(fieldNames[id])
+	}
+	return t
+}()
 
 var fieldByHash = func() (t [256]FieldID) {
 	for id := FieldID(1); id < nFields; id++ {
-		t[fieldHash(fieldNames[id])] = id
+		t[fieldKeys[id].hash()] = id
 	}
 	return t
 }()

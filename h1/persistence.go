@@ -34,6 +34,12 @@ func (c *conn) listRules(h *Head) int {
 				continue
 			}
 			v := h.value(i)
+			if id == FieldConnection {
+				if o := connOption(v); o != 0 { // alone, as it mostly is
+					h.options |= o
+					continue
+				}
+			}
 			if len(v) > 0 {
 				empty += 1 + bytes.Count(v, comma)
 			}

@@ -57,11 +57,6 @@ func span(b []byte, i int, bits uint8) int {
 	return i
 }
 
-const (
-	ones  = 0x0101010101010101
-	highs = 0x8080808080808080
-)
-
 // skipText returns the index of the first byte of b at or after i that is no
 // field text (a control other than HTAB), or len(b). It looks at sixteen bytes at
 // a time.
@@ -84,14 +79,6 @@ func skipText(b []byte, i int) int {
 		i++
 	}
 	return span(b, i, text)
-}
-
-// noText sets the high bit of each byte of w that is a control; of those that it
-// sets, only the lowest counts. The subtractions find the bytes below 0x20 and,
-// with DEL turned into zero, those below 1.
-func noText(w uint64) uint64 {
-	del := w ^ 0x7f*ones
-	return ((w-0x20*ones)&^w | (del-ones)&^del) & highs
 }
 
 // skipBlank returns the index of the first byte of b at or after i that is neither
