@@ -6,7 +6,7 @@ FUZZTIME = 10s
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-check: test format vet cross blackbox race unprivileged nested mutants fuzz ## everything that CI runs
+check: test format vet cross safe gigabyte blackbox race unprivileged nested mutants fuzz ## everything that CI runs
 
 test: ## all tests of the root module
 	go test ./...
@@ -22,6 +22,12 @@ vet: ## go vet and staticcheck
 cross: ## the packages build and vet on other platforms
 	GOOS=windows go vet ./h1 ./transport/... ./kvstore ./server/... ./cmd/... ./examples/...
 	GOOS=darwin go vet ./h1 ./transport/... ./kvstore ./server/... ./cmd/... ./examples/...
+
+safe: ## h1 without its unsafe loads
+	go test -tags h1_safe ./h1 ./fuzz
+
+gigabyte: ## the proxy passes a gigabyte in fixed memory
+	POSTERN_GIGABYTE=1 go test -count=1 -run Gigabyte ./examples/proxy
 
 race: ## all tests under the race detector
 	go test -race ./...
@@ -52,4 +58,4 @@ bench: ## benchmarks of the hot paths, and beside peers
 	go test -run '^$$' -bench . ./h1 ./server ./kvstore
 	cd bench && go test -run '^$$' -bench .
 
-.PHONY: help check test format vet cross race unprivileged nested mutants fuzz blackbox bench
+.PHONY: help check test format vet cross safe gigabyte race unprivileged nested mutants fuzz blackbox bench
