@@ -217,6 +217,7 @@ func (c *conn) beginChunk() Code {
 	case r.size == 0:
 		r.state = chunkTrailer
 		c.scanner = scanner{}
+		c.trailer.reset()
 	default:
 		r.state = chunkData
 		c.remaining = r.size

@@ -93,6 +93,9 @@ const (
 	saidClose                        // the connection ends with the response
 )
 
+// reset forgets all, and keeps the memory.
+func (q *questions) reset() { q.facts, q.infos, q.offers = q.facts[:0], 0, q.offers[:0] }
+
 func (q *questions) len() int { return len(q.facts) }
 
 func (q *questions) open() bool { return len(q.facts) > 0 }

@@ -6,6 +6,7 @@ type conn struct {
 	cfg    Config  // resolved
 	given  *Config // what cfg was resolved from
 	client bool    // the role: requests are sent and responses received
+	may    leniency
 
 	head    Head
 	trailer Head
@@ -40,28 +41,23 @@ type progress struct {
 }
 
 func (c *conn) reset(cfg *Config) {
-	switch {
-	case cfg == c.given && c.recv != illegal:
-	case cfg == nil:
-		c.cfg = strict
-	default:
-		c.cfg = cfg.resolved()
+	if cfg != c.given || c.may&resolved == 0 {
+		c.cfg, c.given = strict, cfg
+		if cfg != nil {
+			c.cfg = cfg.resolved()
+		}
+		c.may = c.leniency() | resolved
 	}
-	c.given = cfg
 	c.progress = progress{}
-	c.asked = questions{facts: c.asked.facts[:0], offers: c.asked.offers[:0]}
-	c.head.reset()
-	c.trailer.reset()
-	c.ready()
+	c.asked.reset()
+	c.head.raw, c.trailer.raw = nil, nil // the rest is cleared when it is used again
+	c.recv, c.send, c.keepAlive = Idle, Idle, true
 }
 
 // ready makes the zero value what Reset(nil) would have made it.
 func (c *conn) ready() {
 	if c.recv == illegal {
-		if c.given == nil {
-			c.cfg = strict
-		}
-		c.recv, c.send, c.keepAlive = Idle, Idle, true
+		c.reset(nil)
 	}
 }
 
@@ -185,8 +181,7 @@ func (c *conn) readHead(in []byte) (ev Event, n int, err error) {
 	case n < 0:
 		return Event{}, skip, nil
 	}
-	c.head.raw = in[skip : skip+n : skip+n]
-	c.trailer.reset()
+	c.trailer.raw = nil
 	if c.client {
 		ev = c.beginResponse()
 	} else {

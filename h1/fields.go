@@ -23,6 +23,7 @@ const (
 	bareLF                           // LF alone ends a line
 	ctlValues                        // controls in field values
 	spacedNames                      // whitespace before the colon
+	resolved                         // none of these: the configuration has been read
 )
 
 // leniency returns what the peer's sections may hold. A user agent must take folded
@@ -76,7 +77,7 @@ func (c *conn) endOfLine(in []byte, bound int, over Code, may leniency) (end, ne
 // then is. It returns the section's length, or -1 if it is incomplete or bad. A
 // section holds at most maxBytes bytes and maxFields lines.
 func (c *conn) section(h *Head, in []byte, maxBytes, maxFields int, over Code) int {
-	may := c.leniency()
+	may := c.may
 	for {
 		if c.scan == c.line && c.fastLines(h, in, maxBytes, maxFields, may&foldedLines != 0) {
 			return c.blankLine(h, in, c.line+2)

@@ -43,11 +43,21 @@ func TestResetForgets(t *testing.T) {
 			if c.progress != fresh.progress || c.cfg != fresh.cfg || c.given != nil {
 				t.Errorf("%s: %+v, want %+v", name, c.progress, fresh.progress)
 			}
-			for _, h := range []*Head{&c.head, &c.trailer} {
-				if len(h.raw)+len(h.fields) > 0 || h.seen|h.again != 0 || h.line != fresh.head.line ||
-					h.length != fresh.head.length || h.framing != FramingNone || h.options != 0 {
+			for _, h := range []*Head{c.Request(), c.Trailer()} {
+				if h != &noHead {
 					t.Errorf("%s: %+v", name, h)
 				}
+			}
+			// What stays in the tables is cleared before it is used again.
+			c.Next([]byte("GET / HTTP/1.1\r\nHost: b\r\n\r\n"))
+			if h := c.Request(); h.Len() != 1 || h.Method() != MethodGet || h.seen != 1<<FieldHost || h.again != 0 || h.NoBody() != true || h.options != 0 {
+				t.Errorf("%s: %+v", name, h)
+			}
+			c.Reset(nil)
+			c.Next([]byte("POST / HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n"))
+			c.Next([]byte("0\r\n\r\n"))
+			if h := c.Trailer(); h.Len() != 0 || h.seen != 0 {
+				t.Errorf("%s: %+v", name, h)
 			}
 		}
 	}

@@ -11,7 +11,7 @@ func (c *conn) responseHead(in []byte) int {
 	h := &c.head
 	if c.line == 0 {
 		h.reset()
-		end, next := c.endOfLine(in, c.cfg.MaxHead, ErrHeadTooLarge, c.leniency()&bareLF)
+		end, next := c.endOfLine(in, c.cfg.MaxHead, ErrHeadTooLarge, c.may&bareLF)
 		switch {
 		case end < 0:
 			return -1

@@ -87,7 +87,7 @@ func (c *conn) beginRequest() Event {
 	h := &c.head
 	c.keepAlive = h.KeepAlive() && !(c.cfg.CloseHTTP10 && h.line.version == HTTP10)
 	c.remaining = max(h.length, 0)
-	c.mustAnswer = h.line.version == HTTP11 && h.HasToken(FieldExpect, "100-continue")
+	c.mustAnswer = h.seen&(1<<FieldExpect) != 0 && h.line.version == HTTP11 && h.HasToken(FieldExpect, "100-continue")
 	c.expecting = c.mustAnswer && !h.NoBody()
 	if h.OffersUpgrade() { // is answered when the head's bytes may be gone
 		c.asked.offers = c.asked.offers[:0]

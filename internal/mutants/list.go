@@ -123,7 +123,7 @@ var mutants = []mutant{
 	{"response.go", "case reason < end && in[reason] != ' ':\n\t\treturn c.fault(ErrStatusLine, reason)\n", "", ""},
 	{"response.go", "if i >= end || !is(in[i], digit) {", "if i >= end {", ""},
 	{"response.go", "case next > c.cfg.MaxHead:\n\t\t\treturn c.fault(ErrHeadTooLarge, c.cfg.MaxHead)\n", "", ""},
-	{"response.go", "c.endOfLine(in, c.cfg.MaxHead, ErrHeadTooLarge, c.leniency()&bareLF)", "c.endOfLine(in, c.cfg.MaxHead, ErrHeadTooLarge, c.leniency())", ""},
+	{"response.go", "c.endOfLine(in, c.cfg.MaxHead, ErrHeadTooLarge, c.may&bareLF)", "c.endOfLine(in, c.cfg.MaxHead, ErrHeadTooLarge, c.may)", ""},
 	{"fields.go", "set(bareLF, c.client && c.cfg.LFResponses)", "set(bareLF, c.client)", ""},
 	{"fields.go", "set(bareLF, c.client && c.cfg.LFResponses)", "set(bareLF, c.cfg.LFResponses)", ""},
 	{"fields.go", "set(ctlValues, c.client && c.cfg.CTLValues)", "set(ctlValues, c.cfg.CTLValues)", ""},
