@@ -141,7 +141,7 @@ func (w *writer) runItem(it *item) error {
 	tx := &Tx{
 		ReadTx:  ReadTx{s: w.s, c: w.c, ctx: it.ctx},
 		floors:  counterFloors{base: b.floors},
-		watched: w.s.watched(),
+		watched: w.s.watchers.count.Load() > 0,
 		changes: b.changes,
 	}
 	err := tx.outcome(w.call(it, tx))
@@ -194,7 +194,7 @@ func (w *writer) commit() {
 		w.floors = b.floors
 		w.s.stats.commits.Add(1)
 		w.s.sequence.Add(1) // before any answer: who is answered must not see an older snapshot
-		w.s.publish(b.changes)
+		w.s.watchers.publish(b.changes)
 	}
 	if isFatal(err) && w.cause == nil {
 		w.cause = err

@@ -145,6 +145,9 @@ func (t *Tx) sweepTable(tb *table, limit int) (int, error) {
 			return n, nil
 		}
 		t.floors.retire(tb, uint64(stmt.ColumnInt64(0)))
+		if t.watched {
+			t.changed(tb, stmt.ColumnText(1))
+		}
 	}
 }
 

@@ -33,6 +33,7 @@ type Store struct {
 	err       error         // why it stopped; readable once stopped is closed
 	closeErr  error         // what went wrong in closing; likewise with released
 
+	watchers watchers
 	sequence atomic.Uint64 // commits so far; moves before anyone of the batch is answered
 	stats    counters
 }

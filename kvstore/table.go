@@ -109,7 +109,7 @@ var statements = [nStatements]string{
 	stmtDue:   `SELECT 1 FROM {table} WHERE expires_at > 0 AND expires_at < ?1 LIMIT 1`,
 	stmtSweep: `DELETE FROM {table} WHERE key IN
 		(SELECT key FROM {table} WHERE expires_at > 0 AND expires_at < ?1 ORDER BY expires_at LIMIT ?2)
-		RETURNING counter`,
+		RETURNING counter, key`,
 	stmtKeys:           `SELECT key` + scanRange + `ASC LIMIT ?4`,
 	stmtKeysReverse:    `SELECT key` + scanRange + `DESC LIMIT ?4`,
 	stmtEntries:        `SELECT key, counter, expires_at, value` + scanRange + `ASC LIMIT ?4`,

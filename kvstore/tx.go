@@ -174,6 +174,9 @@ func (t *Tx) Clear(table string) (int64, error) {
 		return 0, nil // nothing there, not even expired
 	}
 	tally.Reset()
+	if err := t.clearing(tb); err != nil {
+		return 0, err
+	}
 
 	stmt, err := t.c.stmt(tb, stmtClear)
 	if err != nil {
@@ -183,7 +186,6 @@ func (t *Tx) Clear(table string) (int64, error) {
 		return 0, t.fail("clear", err)
 	}
 	t.floors.retire(tb, uint64(highest))
-	t.changedAll(tb)
 	return n, nil
 }
 

@@ -1,25 +1,224 @@
 package kvstore
 
-// change is a key that a procedure wrote or removed, or all of a table.
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Watch iterates over the entries of the table whose keys begin with prefix: first
+// over all that are there, in the order of their keys, then for ever over those that
+// were changed, each with its latest state. A removed entry has a nil Value, and
+// only its Key besides; an expired one counts as removed when the sweeper has found
+// it. Every change is followed by an iteration that shows it or something newer, but
+// not every change has one of its own: who is slow sees the last state and not the
+// ones between. It never holds the writer up.
+//
+// The loop's body runs outside any transaction and may use the store. A failure is
+// yielded as the last pair: the context's error, [ErrClosed], [ErrStopped],
+// [ErrNoTable] and those of View.
+func (s *Store) Watch(ctx context.Context, table, prefix string) iter.Seq2[Entry, error] {
+	return func(yield func(Entry, error) bool) {
+		w := &watcher{prefix: prefix, changed: make(map[string]struct{}), news: make(chan struct{}, 1)}
+		// Registered between procedures: what is committed before, the first look
+		// finds, and what comes after is noted.
+		err := s.Execute(ctx, func(tx *Tx) error {
+			tb, err := tx.enter("watch", table, "")
+			if err == nil {
+				s.watchers.add(tb, w)
+				tx.watched = true
+			}
+			return err
+		})
+		defer s.watchers.remove(w)
+		if err == nil {
+			err = s.watchFrom(ctx, w, table, yield)
+		}
+		if err != nil && err != errBreak {
+			yield(Entry{}, err)
+		}
+	}
+}
+
+// errBreak says that the loop's body has had enough.
+var errBreak = fmt.Errorf("kvstore: break")
+
+func (s *Store) watchFrom(ctx context.Context, w *watcher, table string, yield func(Entry, error) bool) error {
+	next := w.prefix
+	for more := true; more; {
+		page, err := View(ctx, s, func(tx *ReadTx) (page []Entry, err error) {
+			for e, err := range tx.Entries(table, Range{Prefix: w.prefix, Start: next, Limit: pageRows}) {
+				if err != nil {
+					return nil, err
+				}
+				page = append(page, e)
+			}
+			return page, nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, e := range page {
+			if !yield(e, nil) {
+				return errBreak
+			}
+			next = e.Key + "\x00"
+		}
+		more = len(page) == pageRows
+	}
+	for {
+		select {
+		case <-w.news:
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.closing:
+			return s.refusal()
+		case <-s.stopped:
+			return s.refusal()
+		}
+		for keys := range slices.Chunk(w.take(), pageRows) {
+			entries, err := s.latest(ctx, table, keys)
+			if err != nil {
+				return err
+			}
+			for _, e := range entries {
+				if !yield(e, nil) {
+					return errBreak
+				}
+			}
+		}
+	}
+}
+
+// latest reads the keys; one that is absent has a nil Value.
+func (s *Store) latest(ctx context.Context, table string, keys []string) ([]Entry, error) {
+	return View(ctx, s, func(tx *ReadTx) ([]Entry, error) {
+		entries := make([]Entry, len(keys))
+		for i, key := range keys {
+			e, found, err := tx.Get(table, key)
+			if err != nil {
+				return nil, err
+			}
+			if entries[i] = e; !found {
+				entries[i] = Entry{Key: key}
+			}
+		}
+		return entries, nil
+	})
+}
+
+// watcher is one Watch: what has changed since it last looked.
+type watcher struct {
+	table  *table
+	prefix string
+
+	mu      sync.Mutex
+	changed map[string]struct{}
+	news    chan struct{} // holds a token while there are changes
+}
+
+func (w *watcher) note(key string) {
+	w.mu.Lock()
+	w.changed[key] = struct{}{}
+	w.mu.Unlock()
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+// take returns the keys that have changed, in order, and forgets them.
+func (w *watcher) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	keys := make([]string, 0, len(w.changed))
+	for key := range w.changed {
+		keys = append(keys, key)
+	}
+	clear(w.changed)
+	slices.Sort(keys)
+	return keys
+}
+
+// watchers are those of a store. The storage goroutine adds and tells, callers
+// remove.
+type watchers struct {
+	count atomic.Int32
+	mu    sync.Mutex
+	all   []*watcher
+}
+
+func (ws *watchers) add(tb *table, w *watcher) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if w.table = tb; !slices.Contains(ws.all, w) { // a procedure may run twice
+		ws.all = append(ws.all, w)
+		ws.count.Add(1)
+	}
+}
+
+func (ws *watchers) remove(w *watcher) {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	if i := slices.Index(ws.all, w); i >= 0 {
+		ws.all = slices.Delete(ws.all, i, i+1)
+		ws.count.Add(-1)
+	}
+}
+
+// publish tells what a committed batch has changed.
+func (ws *watchers) publish(changes []change) {
+	if len(changes) == 0 {
+		return
+	}
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	for _, w := range ws.all {
+		for _, c := range changes {
+			if c.table == w.table && strings.HasPrefix(c.key, w.prefix) {
+				w.note(c.key)
+			}
+		}
+	}
+}
+
+// wants reports whether anyone watches the key.
+func (ws *watchers) wants(tb *table, key string) bool {
+	ws.mu.Lock()
+	defer ws.mu.Unlock()
+	return slices.ContainsFunc(ws.all, func(w *watcher) bool { return w.table == tb && strings.HasPrefix(key, w.prefix) })
+}
+
+// change is a key that a procedure wrote or removed.
 type change struct {
 	table *table
 	key   string
-	all   bool
 }
 
+// changed notes that the procedure has written or removed a key.
 func (t *Tx) changed(tb *table, key string) {
 	if t.watched {
-		t.changes = append(t.changes, change{table: tb, key: key})
+		t.changes = append(t.changes, change{tb, key})
 	}
 }
 
-func (t *Tx) changedAll(tb *table) {
-	if t.watched {
-		t.changes = append(t.changes, change{table: tb, all: true})
+// clearing notes the keys that a Clear is about to remove, as far as anyone wants
+// to know.
+func (t *Tx) clearing(tb *table) error {
+	if !t.watched {
+		return nil
 	}
+	for key, err := range t.Keys(tb.Name, Range{}) {
+		if err != nil {
+			return err
+		}
+		if t.s.watchers.wants(tb, key) {
+			t.changed(tb, key)
+		}
+	}
+	return nil
 }
-
-// watched reports whether someone wants to know what changes.
-func (s *Store) watched() bool { return false }
-
-func (s *Store) publish([]change) {}
