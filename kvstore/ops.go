@@ -8,6 +8,9 @@ import "context"
 
 // Get is a View of one ReadTx.Get.
 func (s *Store) Get(ctx context.Context, table, key string) (e Entry, found bool, err error) {
+	if s.readers != nil {
+		return s.getSnapshot(ctx, table, key)
+	}
 	err = s.View(ctx, func(tx *ReadTx) (err error) { e, found, err = tx.Get(table, key); return err })
 	return e, found, err
 }

@@ -57,7 +57,7 @@ func (t *ReadTx) Get(table, key string) (Entry, bool, error) {
 	if err != nil {
 		return Entry{}, false, t.fail("get", err)
 	}
-	defer finish(stmt)
+	defer stmt.Reset() // the next key replaces the binding
 	stmt.BindText(1, key)
 	found, err := stmt.Step()
 	if err != nil {

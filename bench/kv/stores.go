@@ -18,7 +18,7 @@ var background = context.Background()
 type ours struct{ s *kvstore.Store }
 
 func openOurs(path string) (store, error) {
-	s, err := kvstore.Open(path, kvstore.Options{Tables: kvstore.Tables("t")})
+	s, err := kvstore.Open(path, kvstore.Options{Tables: []kvstore.Table{{Name: "t", SmallValues: true}}})
 	return ours{s}, err
 }
 
@@ -53,8 +53,8 @@ func (o ours) fill(n int) error {
 
 func (o ours) close() error { return o.s.Close(background) }
 
-// naive is what one writes first: the same engine and binding, a lock, and a
-// transaction with a flush for each operation.
+// naive is what one writes first: the same engine, binding and form of table, a
+// lock, and a transaction with a flush for each operation.
 type naive struct {
 	mu    sync.Mutex
 	c     *sqlite.Conn
@@ -69,7 +69,7 @@ func openNaive(path string) (store, error) {
 	c.SetInterrupt(nil)
 	for _, sql := range []string{
 		"PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA temp_store = MEMORY", "PRAGMA cache_size = -64000",
-		"CREATE TABLE t (key TEXT PRIMARY KEY, counter INTEGER NOT NULL, expires_at INTEGER NOT NULL, value BLOB NOT NULL) STRICT",
+		"CREATE TABLE t (key TEXT PRIMARY KEY, counter INTEGER NOT NULL, expires_at INTEGER NOT NULL, value BLOB NOT NULL) STRICT, WITHOUT ROWID",
 	} {
 		if err := sqlitex.ExecuteTransient(c, sql, nil); err != nil {
 			return nil, err
