@@ -71,7 +71,8 @@ func (w *writer) transact(items []*item) (again []*item) {
 		}
 		return nil
 	}
-	// Alone, an item needs no savepoint: if it fails there is nothing to keep.
+	// Alone, an item needs no savepoint: if it fails there is nothing to keep. An
+	// operation never needs one: if it fails it has changed nothing.
 	alone := len(items) == 1 && len(w.s.queue) == 0
 	for w.cause == nil {
 		var it *item
@@ -83,17 +84,18 @@ func (w *writer) transact(items []*item) (again []*item) {
 		if !w.takes(it) {
 			continue
 		}
-		w.current, w.inSavepoint = it, !alone
+		first := alone
 		alone = false
+		w.current, w.inSavepoint = it, !first && it.kind != operation
 		err := w.runItem(it)
 		w.current = nil
 		switch {
 		case !w.c.inTransaction():
 			w.finish(it, err)
 			return append(slices.Clone(b.members), items...)
-		case err != nil && !w.inSavepoint:
+		case err != nil && first:
 			w.finish(it, w.rollBack(err))
-			return nil
+			return items
 		}
 		it.err = err
 		b.members = append(b.members, it)

@@ -22,30 +22,43 @@ func (s *Store) ListKeys(ctx context.Context, table string) ([]string, error) {
 
 // Add is a procedure of one Tx.Add.
 func (s *Store) Add(ctx context.Context, table, key string, value []byte, options ...PutOption) (counter uint64, err error) {
-	return Execute(ctx, s, func(tx *Tx) (uint64, error) { return tx.Add(table, key, value, options...) })
+	return operate(ctx, s, func(tx *Tx) (uint64, error) { return tx.Add(table, key, value, options...) })
 }
 
 // Update is a procedure of one Tx.Update.
 func (s *Store) Update(ctx context.Context, table, key string, value []byte, counter uint64, options ...PutOption) (uint64, error) {
-	return Execute(ctx, s, func(tx *Tx) (uint64, error) { return tx.Update(table, key, value, counter, options...) })
+	return operate(ctx, s, func(tx *Tx) (uint64, error) { return tx.Update(table, key, value, counter, options...) })
 }
 
 // TryUpdate is a procedure of one Tx.TryUpdate.
 func (s *Store) TryUpdate(ctx context.Context, table, key string, value []byte, counter uint64, options ...PutOption) (bool, error) {
-	return Execute(ctx, s, func(tx *Tx) (bool, error) { return tx.TryUpdate(table, key, value, counter, options...) })
+	return operate(ctx, s, func(tx *Tx) (bool, error) { return tx.TryUpdate(table, key, value, counter, options...) })
 }
 
 // Overwrite is a procedure of one Tx.Overwrite.
 func (s *Store) Overwrite(ctx context.Context, table, key string, value []byte, options ...PutOption) (counter uint64, err error) {
-	return Execute(ctx, s, func(tx *Tx) (uint64, error) { return tx.Overwrite(table, key, value, options...) })
+	return operate(ctx, s, func(tx *Tx) (uint64, error) { return tx.Overwrite(table, key, value, options...) })
 }
 
 // Delete is a procedure of one Tx.Delete.
 func (s *Store) Delete(ctx context.Context, table, key string) (bool, error) {
-	return Execute(ctx, s, func(tx *Tx) (bool, error) { return tx.Delete(table, key) })
+	return operate(ctx, s, func(tx *Tx) (bool, error) { return tx.Delete(table, key) })
 }
 
 // Clear is a procedure of one Tx.Clear.
 func (s *Store) Clear(ctx context.Context, table string) (int64, error) {
-	return Execute(ctx, s, func(tx *Tx) (int64, error) { return tx.Clear(table) })
+	return operate(ctx, s, func(tx *Tx) (int64, error) { return tx.Clear(table) })
+}
+
+// operate is Execute for one operation.
+func operate[T any](ctx context.Context, s *Store, op func(*Tx) (T, error)) (T, error) {
+	var result T
+	err := s.submit(ctx, newItem(ctx, operation, func(tx *Tx) (err error) {
+		result, err = op(tx)
+		return err
+	}))
+	if err != nil {
+		return *new(T), err
+	}
+	return result, nil
 }

@@ -111,7 +111,7 @@ func (w *writer) count(it *item, err error) {
 	case view:
 		n.views.Add(1)
 		return
-	case procedure:
+	case procedure, operation:
 		n.procedures.Add(1)
 	}
 	if err != nil {
