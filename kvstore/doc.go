@@ -37,6 +37,26 @@
 // entries are removed in the background ([Options].SweepEvery) and by
 // [Store.Sweep].
 //
+// # Typed values
+//
+// A [Typed] is a table whose values are of one Go type, by a [Codec]; [JSON] is
+// one. It works on the transactions it is handed, so typed and untyped
+// operations mix in one procedure.
+//
+// # Change
+//
+// A table that is new in Options.Tables is created. What else a new version of
+// a program has to change in its data stands in Options.Migrations: each of
+// them runs once in the life of a file. An older program refuses a file that a
+// newer one has migrated.
+//
+// # Care
+//
+// [Store.Backup] writes a copy that opens as a store of its own, beside running
+// procedures. Copying the file by other means is safe only while no store has
+// it open. [Store.Check] reads everything and says whether it is in order.
+// [OpenExisting] opens any store with the tables it has, for tools.
+//
 // # Durability
 //
 // With [Durable], the default, a procedure is answered when its changes are on
@@ -73,4 +93,7 @@
 //     [Tx.Update] where it should end the procedure, [Tx.Overwrite] only for
 //     values that do not depend on what was there before.
 //   - Prefer View to Execute for reading.
+//
+// The examples show what comes of it: short procedures, expected conflicts,
+// split operations and last writer wins.
 package kvstore

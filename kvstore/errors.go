@@ -49,10 +49,10 @@ const maxQuotedKey = 40
 
 // KeyError says which operation on which key failed.
 type KeyError struct {
-	Op    string // "get", "add", "update", "try update", "overwrite", "delete", "clear" or "list"
+	Op    string // "get", "add", "update", "try update", "overwrite", "delete", "clear" or "list"; of a Typed "modify" and "decode" too
 	Table string
 	Key   string // empty for operations on a whole table
-	Err   error  // ErrExists, ErrCounterMismatch, ErrNoTable or ErrTooLarge
+	Err   error  // ErrExists, ErrCounterMismatch, ErrNoTable or ErrTooLarge; of a Typed the codec's error too
 }
 
 // Error names operation, table and the beginning of the key.

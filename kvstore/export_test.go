@@ -60,3 +60,6 @@ func (s *Store) Plans(ctx context.Context) (plans map[string]string, err error) 
 	})
 	return plans, err
 }
+
+// Path returns the name under which the file was opened.
+func (s *Store) Path() string { return s.path }

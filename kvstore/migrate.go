@@ -2,6 +2,7 @@ package kvstore
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -72,17 +73,20 @@ func migrate(c *conn, version int, log *slog.Logger) error {
 				return err
 			}
 		}
-		for _, sql := range []string{
-			fmt.Sprintf("PRAGMA application_id = %d", applicationID),
-			fmt.Sprintf("PRAGMA user_version = %d", schemaVersion),
-		} {
-			if err := c.exec(sql); err != nil {
-				return err
-			}
+		if err := mark(c); err != nil {
+			return err
 		}
 		log.Info("kvstore: schema brought up to date", "from", version, "to", schemaVersion)
 		return nil
 	})
+}
+
+// mark makes the file one of ours, up to date.
+func mark(c *conn) error {
+	if err := c.exec(fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+		return err
+	}
+	return c.exec(fmt.Sprintf("PRAGMA user_version = %d", schemaVersion))
 }
 
 // fromFreetser makes version 1 out of an empty file or of one written by the
@@ -190,8 +194,10 @@ func createTables(c *conn, tables []*table) error {
 		return nil // an open that changes nothing writes nothing
 	}
 	return c.atomically(func() error {
-		if err := c.script(once); err != nil {
-			return err
+		if once != "" { // in memory: Backup makes a file of it
+			if err := errors.Join(c.script(once), mark(c)); err != nil {
+				return err
+			}
 		}
 		for _, t := range missing {
 			form := "STRICT"

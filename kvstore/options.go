@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -37,6 +38,14 @@ const (
 type Options struct {
 	// Tables the program uses. Missing ones are created.
 	Tables []Table
+
+	// Migrations change the program's data when the program changes: each runs
+	// once in the life of the file, in order, when the store is opened and before
+	// anybody else, in a transaction of its own. A new file has them all too. Add
+	// to the end and keep those that are there: only their number is recorded. An
+	// error in one undoes that one, and Open fails with it; those before it stay.
+	// A file that has had more of them than there are here is refused.
+	Migrations []func(*Tx) error
 
 	// Durability of answered procedures. Default Durable. Without effect in
 	// memory.
@@ -97,6 +106,8 @@ type Options struct {
 	// Logger receives what no caller is told: why the store stopped, panics,
 	// failed checkpoints and sweeps, migrations. Default: nothing is logged.
 	Logger *slog.Logger
+
+	existing bool // set by OpenExisting
 }
 
 const (
@@ -161,12 +172,15 @@ func (o Options) withDefaults() Options {
 // check reports the first option that makes no sense.
 func (o Options) check() error {
 	switch {
-	case len(o.Tables) == 0:
+	case len(o.Tables) == 0 && !o.existing:
 		return fmt.Errorf("kvstore: Options.Tables is empty: declare at least one table")
 	case o.Durability > OSBuffered:
 		return fmt.Errorf("kvstore: Options.Durability %d is unknown", o.Durability)
 	case o.OnPanic > FailCaller:
 		return fmt.Errorf("kvstore: Options.OnPanic %d is unknown", o.OnPanic)
+	}
+	if i := slices.IndexFunc(o.Migrations, func(m func(*Tx) error) bool { return m == nil }); i >= 0 {
+		return fmt.Errorf("kvstore: Options.Migrations[%d] is nil", i)
 	}
 	seen := make(map[string]string, len(o.Tables))
 	for _, t := range o.Tables {

@@ -5,6 +5,7 @@
 --   floor.TABLE   lowest counter a new entry of TABLE (in lower case) may get.
 --                 Absent means 0. Above every counter that was ever removed
 --                 from the table, so that no counter is used twice.
+--   migrations    how many of Options.Migrations the file has had. Absent means 0.
 CREATE TABLE kv_meta (
 	name  TEXT PRIMARY KEY,
 	value INTEGER NOT NULL

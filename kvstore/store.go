@@ -32,6 +32,7 @@ type Store struct {
 	released  chan struct{} // closed when file, connections and lock are let go
 	err       error         // why it stopped; readable once stopped is closed
 	closeErr  error         // what went wrong in closing; likewise with released
+	aside     sync.RWMutex  // held for reading by those beside the queue and the Views; see beside
 
 	watchers watchers
 	sequence atomic.Uint64 // commits so far; moves before anyone of the batch is answered
@@ -110,7 +111,7 @@ func (s *Store) openFile(path string) (err error) {
 	if s.lock, err = acquireLock(s.path); err != nil {
 		return err
 	}
-	if err := createFile(s.path); err != nil {
+	if err := s.prepareFile(); err != nil {
 		return err
 	}
 	c, err := openConn(s.path, sqlite.OpenReadWrite, len(s.order), writerCache)
@@ -136,6 +137,9 @@ func (s *Store) start(c *conn) error {
 	}
 	floors, err := loadFloors(c, s.order)
 	if err != nil {
+		return err
+	}
+	if floors, err = s.runMigrations(c, floors); err != nil {
 		return err
 	}
 	if s.path != "" && s.opt.Readers > 0 {

@@ -148,6 +148,7 @@ func (w *writer) end() {
 		s.stop(nil)
 	}
 	w.idle.Stop()
+	s.aside.Lock() // for good: waits for those who read beside us and lets no other begin
 	if w.cause == nil {
 		s.closeErr = w.closeClean()
 	} else {

@@ -23,7 +23,9 @@ func TestKV(t *testing.T) {
 		stdin string
 		want  result
 	}{
-		{args: []string{"put", "greeting", "hello"}, want: done},
+		{args: []string{"put", "greeting", "hello"}, want: no("kv put: no file %s; --create makes it", db)},
+		{args: []string{"add", "greeting", "hello"}, want: no("kv add: no file %s; --create makes it", db)},
+		{args: []string{"put", "greeting", "hello", "--create"}, want: done},
 		{args: []string{"get", "greeting"}, want: result{0, "hello", ""}},
 		{args: []string{"put", "greeting", "-"}, stdin: "from stdin\n", want: done},
 		{args: []string{"get", "greeting"}, want: result{0, "from stdin\n", ""}},
@@ -46,10 +48,26 @@ func TestKV(t *testing.T) {
 		{args: []string{"ls"}, want: result{0, "\"\"\n\"\\\"quoted\\\"\"\n-key\nbytes\nempty\ngreeting\ngröße 1\n\"line\\nend\"\n\"\\xfe\"\n", ""}},
 		{args: []string{"ls", "gr"}, want: result{0, "greeting\ngröße 1\n", ""}},
 		{args: []string{"ls", "zz"}, want: result{0, "", ""}},
-		{args: []string{"put", "k", "in other", "--table", "other"}, want: done},
+		{args: []string{"put", "k", "in other", "--table", "other"}, want: no(`kv put: no table "other" in %s; there are: default; --create makes it`, db)},
+		{args: []string{"add", "k", "in other", "--table", "other", "--create"}, want: done},
+		{args: []string{"get", "k", "--table", "OTHER"}, want: result{0, "in other", ""}},
+		{args: []string{"get", "k", "--table", "typo"}, want: no(`kv get: no table "typo" in %s; there are: default, other`, db)},
+		{args: []string{"del", "k", "--table", "typo"}, want: no(`kv del: no table "typo" in %s; there are: default, other`, db)},
+		{args: []string{"ls", "--table", "typo"}, want: no(`kv ls: no table "typo" in %s; there are: default, other`, db)},
+		{args: []string{"cas", "k", "0", "v", "--table", "typo"}, want: no(`kv cas: no table "typo" in %s; there are: default, other`, db)},
+		{args: []string{"export", "--table", "typo"}, want: no(`kv export: no table "typo" in %s; there are: default, other`, db)},
+		{args: []string{"import", "--table", "typo"}, want: no(`kv import: no table "typo" in %s; there are: default, other; --create makes it`, db)},
 		{args: []string{"--table", "other", "ls"}, want: result{0, "k\n", ""}},
 		{args: []string{"get", "k"}, want: no(`kv get: no key "k" in table "default" of %s`, db)},
-		{args: []string{"get", "k", "--table", "kv_x"}, want: no(`kv get: kvstore: table name "kv_x": the prefix kv_ is reserved`)},
+		{args: []string{"get", "k", "--table", "kv_x"}, want: no(`kv get: no table "kv_x" in %s; there are: default, other`, db)},
+		{args: []string{"put", "k", "v", "--table", "kv_x", "--create"}, want: no(`kv put: kvstore: table name "kv_x": the prefix kv_ is reserved`)},
+		{args: []string{"get", "k", "--json", "--table", "other"}, want: result{0, `{"key":"k","value":"in other","counter":0}` + "\n", ""}},
+		{args: []string{"get", "\xfe", "--json"}, want: result{0, `{"key_base64":"/g==","value":"v","counter":1}` + "\n", ""}},
+		{args: []string{"cas", "greeting", "0", "x"}, want: no(`kv cas: key "greeting" in table "default" of %s is at counter 1, not 0`, db)},
+		{args: []string{"cas", "greeting", "1", "swapped"}, want: result{0, "2\n", ""}},
+		{args: []string{"cas", "greeting", "2"}, stdin: "again", want: result{0, "3\n", ""}},
+		{args: []string{"get", "greeting"}, want: result{0, "again", ""}},
+		{args: []string{"cas", "x", "0", "v"}, want: no(`kv cas: no key "x" in table "default" of %s`, db)},
 		{args: []string{"put", "long"}, stdin: strings.Repeat("x", 16<<20+1), want: no("kv put: value is longer than 16777216 bytes")},
 	} {
 		args := append([]string{"kv", "--db", db}, tt.args...)
@@ -87,7 +105,7 @@ func TestKVListsMoreThanAPage(t *testing.T) {
 
 func TestKVMissingFile(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "none.db")
-	for _, args := range [][]string{{"get", "x"}, {"ls"}, {"del", "x"}} {
+	for _, args := range [][]string{{"get", "x"}, {"ls"}, {"del", "x"}, {"cas", "x", "1", "v"}, {"export"}, {"stats"}, {"backup", "b"}, {"check"}} {
 		want := result{1, "", fmt.Sprintf("postern: kv %s: no file %s\n", args[0], db)}
 		if got := run(t, "", append([]string{"kv", "--db", db}, args...)...); got != want {
 			t.Errorf("%q: %+v, want %+v", args, got, want)
@@ -108,10 +126,19 @@ func TestKVWhileServed(t *testing.T) {
 		"del it's":     "curl -X DELETE 'http://127.0.0.1:8080/kv/default/it%27s'",
 		"ls x&y":       "curl 'http://127.0.0.1:8080/kv/default/?prefix=x%26y'",
 		"ls --table o": "curl 'http://127.0.0.1:8080/kv/o/?prefix='",
+		"export x":     "curl 'http://127.0.0.1:8080/kv/default/?prefix=x'",
+		"cas a 7 v":    "curl -X PUT -H 'If-Match: \"7\"' --data-binary @- 'http://127.0.0.1:8080/kv/default/a'",
 	} {
 		name, _, _ := strings.Cut(command, " ")
 		want := result{1, "", fmt.Sprintf("postern: kv %s: %s is in use by process %d\n"+
 			"While a server has it, ask that one, at the address that it printed:\n  %s\n", name, db, os.Getpid(), curl)}
+		if got := run(t, "", append([]string{"kv", "--db", db}, strings.Fields(command)...)...); got != want {
+			t.Errorf("kv %s:\n got %+v\nwant %+v", command, got, want)
+		}
+	}
+	for _, command := range []string{"import", "stats", "backup b", "check"} {
+		name, _, _ := strings.Cut(command, " ")
+		want := result{1, "", fmt.Sprintf("postern: kv %s: %s is in use by process %d\nStop the server that has it first.\n", name, db, os.Getpid())}
 		if got := run(t, "", append([]string{"kv", "--db", db}, strings.Fields(command)...)...); got != want {
 			t.Errorf("kv %s:\n got %+v\nwant %+v", command, got, want)
 		}

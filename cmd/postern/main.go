@@ -25,14 +25,27 @@ postern [serve] [flags]         serve until Ctrl-C; a second Ctrl-C ends it at o
   --quiet            no access log
 
 postern kv get KEY              write the value as it is; a terminal gets a newline
-                                behind it if it has none
+                                behind it if it has none; with --json: the entry
 postern kv put KEY [VALUE|-]    write the entry, new or not; - or nothing: from stdin
 postern kv add KEY [VALUE|-]    the same, if there is none yet
+postern kv cas KEY COUNTER [VALUE|-]
+                                the same, if its counter is still that one; prints
+                                the new counter
 postern kv del KEY              remove the entry
 postern kv ls [PREFIX]          keys, one a line, in order; one that does not print
                                 stands in quotes, with escapes
-  --db FILE          the store; put and add make it if there is none
+postern kv export [PREFIX]      entries, one a line, in order
+postern kv import [FILE|-]      write what export wrote over what is there; counters
+                                begin anew, what has expired is left out
+postern kv stats                entries and bytes of each table
+postern kv backup FILE          a copy of the whole store that opens as one
+postern kv check                read everything and see whether it is in order
+  --db FILE          the store
   --table NAME       the table; without it: default
+  --create           put, add, import: make file and table if there are none
+  --ttl DURATION     put, add, cas: the entry expires after 90s, 1h30m, ...
+  --format FORMAT    export, import: ndjson (the default) or csv (that of *.csv)
+  --json             get: the entry as export would write it, with its counter
 
 postern help                    this text
 

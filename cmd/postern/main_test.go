@@ -38,7 +38,7 @@ func TestHelp(t *testing.T) {
 		if got.status != 0 || got.stderr != "" || !strings.HasPrefix(got.stdout, "postern serves a key-value store over HTTP.\n") {
 			t.Errorf("%q: %+v", args, got)
 		}
-		for _, flag := range []string{"--addr", "--unix", "--db", "--table", "--token", "--quiet"} {
+		for _, flag := range []string{"--addr", "--unix", "--db", "--table", "--token", "--quiet", "--create", "--ttl", "--format", "--json"} {
 			if !strings.Contains(got.stdout, flag) {
 				t.Errorf("%q does not mention %s", args, flag)
 			}
@@ -58,15 +58,24 @@ func TestMisuse(t *testing.T) {
 		{"--adr :0", "serve: flag provided but not defined: -adr"},
 		{"--addr", "serve: flag needs an argument: -addr"},
 		{"--quiet 8080", `serve: argument "8080": there are only flags`},
-		{"kv", "kv: a command is missing: get, put, add, del or ls"},
+		{"kv", "kv: a command is missing: get, put, add, cas, del, ls, export, import, stats, backup or check"},
 		{"kv delete x --db f", `kv: no command "delete"; did you mean "del"?`},
 		{"kv gte x --db f", `kv: no command "gte"; did you mean "get"?`},
-		{"kv frobnicate --db f", `kv: no command "frobnicate"; there are: get, put, add, del, ls`},
+		{"kv frobnicate --db f", `kv: no command "frobnicate"; there are: get, put, add, cas, del, ls, export, import, stats, backup, check`},
 		{"kv get x", "kv get: --db FILE is missing"},
 		{"kv get --db f", "kv get: 0 operands: the form is postern kv get KEY --db FILE"},
 		{"kv put a b c --db f", "kv put: 3 operands: the form is postern kv put KEY [VALUE|-] --db FILE"},
 		{"kv ls a b --db f", "kv ls: 2 operands: the form is postern kv ls [PREFIX] --db FILE"},
 		{"kv put k -5 --db f", "kv: flag provided but not defined: -5"},
+		{"kv exprot --db f", `kv: no command "exprot"; did you mean "export"?`},
+		{"kv cas k 7x v --db f", `kv cas: counter "7x" is no number`},
+		{"kv cas k -- -7 v", `kv cas: counter "-7" is no number`},
+		{"kv get k --create --db f", "kv get: takes no --create"},
+		{"kv del k --ttl 5s --db f", "kv del: takes no --ttl"},
+		{"kv stats --table t --db f", "kv stats: takes no --table"},
+		{"kv put k v --ttl 5 --db f", `kv: invalid value "5" for flag -ttl: parse error`},
+		{"kv put k v --ttl -5s --db f", "kv put: --ttl -5s: must be more than nothing"},
+		{"kv export --format xml --db f", `kv export: --format "xml": must be ndjson or csv`},
 	} {
 		want := result{2, "", "postern: " + tt.want + "\nTry \"postern help\".\n"}
 		if got := run(t, "", strings.Fields(tt.args)...); got != want {

@@ -35,6 +35,8 @@ var cases = []struct {
 	{"a transaction ends with its function", testTxDone},
 	{"now", testNow},
 	{"views see what was answered", testReadYourWrites},
+	{"typed tables", testTyped},
+	{"modify", testModify},
 }
 
 func testCounters(t *testing.T, h *harness) {
