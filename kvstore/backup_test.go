@@ -111,9 +111,11 @@ func TestBackupRefuses(t *testing.T) {
 	if err := errors.Join(os.Symlink(own, link), os.Link(own, hard)); err != nil {
 		t.Skip(err)
 	}
-	crashed := filepath.Join(folder, "crashed")
-	if err := errors.Join(os.WriteFile(crashed, []byte("x"), 0o600), os.WriteFile(crashed+"-wal", []byte("x"), 0o600)); err != nil {
-		t.Fatal(err)
+	crashed, killed := filepath.Join(folder, "crashed"), filepath.Join(folder, "killed")
+	for _, name := range []string{crashed, crashed + "-wal", killed, killed + "-journal", killed + ".lock"} {
+		if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for path, part := range map[string]string{
 		own:              "the store itself",
@@ -125,6 +127,7 @@ func TestBackupRefuses(t *testing.T) {
 		own + ".lock":    "the store itself",
 		filepath.Dir(own) + "/../" + filepath.Base(filepath.Dir(own)) + "/store.db": "the store itself",
 		crashed:                             "was not closed",
+		killed:                              "was not closed",
 		folder:                              "is a folder",
 		"":                                  "path is empty",
 		":memory:":                          "not a file",
@@ -135,7 +138,7 @@ func TestBackupRefuses(t *testing.T) {
 		wantText(t, path, err, part, "kvstore: backup to "+fmt.Sprintf("%q", path))
 	}
 	wantErr(t, "no folder", s.Backup(ctx, filepath.Join(folder, "no", "such")), fs.ErrNotExist)
-	wantFiles(t, folder, "crashed", "crashed-wal", "hard", "link")
+	wantFiles(t, folder, "crashed", "crashed-wal", "hard", "killed", "killed-journal", "killed.lock", "link")
 	wantFiles(t, filepath.Dir(own), "store.db", "store.db-shm", "store.db-wal", "store.db.lock")
 	if got := mustGet(t, s, "k"); got != "v" {
 		t.Errorf("got %s, want v", got)

@@ -84,6 +84,26 @@ func TestTypedErrorsNameTheKeyAndNotTheValue(t *testing.T) {
 	}
 }
 
+func TestTypedEntriesEndWithAnError(t *testing.T) {
+	s := openMemory(t, options())
+	ctx := watchdog(t)
+	for key, value := range map[string]string{"1": `{"age":1}`, "2": "no JSON", "3": `{"age":3}`} {
+		if _, err := s.Add(ctx, "t", key, []byte(value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := ""
+	err := s.View(ctx, func(tx *kvstore.ReadTx) error {
+		for e, err := range users.Entries(tx, kvstore.Range{}) {
+			got += fmt.Sprint(e.Key, " ", e.Value.Age, " ", err != nil, "; ")
+		}
+		return nil
+	})
+	if want := "1 1 false; 2 0 true; "; got != want || err != nil {
+		t.Errorf("got %s %v, want %s", got, err, want)
+	}
+}
+
 // blob is a codec that is no JSON: a length-checked raw value.
 type blob struct{}
 
