@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Watch iterates over the entries of the table whose keys begin with prefix: first
@@ -23,7 +23,31 @@ import (
 // [ErrNoTable] and those of View.
 func (s *Store) Watch(ctx context.Context, table, prefix string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
-		w := &watcher{prefix: prefix, changed: make(map[string]struct{}), news: make(chan struct{}, 1)}
+		for page, err := range s.WatchPages(ctx, table, Range{Prefix: prefix}, 0) {
+			if err != nil {
+				yield(Entry{}, err)
+				return
+			}
+			for _, e := range page {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// WatchPages is Watch for a range of keys, page by page: what there is to tell comes
+// at once, so that it can be sent at once. The first page comes even if it is empty:
+// nothing is there. An empty one after it says that nothing was changed for as long
+// as idle, which is a moment to see whether anybody still listens; with an idle of
+// zero or less none comes. A page is the caller's, and ends at about 256 KiB.
+//
+// Reverse and Limit of the range are ignored.
+func (s *Store) WatchPages(ctx context.Context, table string, r Range, idle time.Duration) iter.Seq2[[]Entry, error] {
+	return func(yield func([]Entry, error) bool) {
+		w := &watcher{changed: make(map[string]struct{}), news: make(chan struct{}, 1)}
+		w.start, w.end = r.bounds()
 		// Registered between procedures: what is committed before, the first look
 		// finds, and what comes after is noted.
 		err := s.Execute(ctx, func(tx *Tx) error {
@@ -36,10 +60,13 @@ func (s *Store) Watch(ctx context.Context, table, prefix string) iter.Seq2[Entry
 		})
 		defer s.watchers.remove(w)
 		if err == nil {
-			err = s.watchFrom(ctx, w, table, yield)
+			err = s.showPresent(ctx, w, table, yield)
 		}
-		if err != nil && err != errBreak {
-			yield(Entry{}, err)
+		if err == nil {
+			err = s.showChanges(ctx, w, table, idle, yield)
+		}
+		if err != errBreak {
+			yield(nil, err)
 		}
 	}
 }
@@ -47,32 +74,57 @@ func (s *Store) Watch(ctx context.Context, table, prefix string) iter.Seq2[Entry
 // errBreak says that the loop's body has had enough.
 var errBreak = fmt.Errorf("kvstore: break")
 
-func (s *Store) watchFrom(ctx context.Context, w *watcher, table string, yield func(Entry, error) bool) error {
-	next := w.prefix
-	for more := true; more; {
+// watchBytes ends a page of a watch: it is what a slow reader makes us keep.
+const watchBytes = 256 << 10 // of keys and values
+
+// showPresent yields what is there.
+func (s *Store) showPresent(ctx context.Context, w *watcher, table string, yield func([]Entry, error) bool) error {
+	r := Range{Start: w.start, End: w.end, Limit: pageRows}
+	for first, more := true, true; more; first = false {
+		more = false
 		page, err := View(ctx, s, func(tx *ReadTx) (page []Entry, err error) {
-			for e, err := range tx.Entries(table, Range{Prefix: w.prefix, Start: next, Limit: pageRows}) {
+			size := 0
+			for e, err := range tx.Entries(table, r) {
 				if err != nil {
 					return nil, err
 				}
 				page = append(page, e)
+				if size += len(e.Key) + len(e.Value); size >= watchBytes {
+					break
+				}
 			}
+			more = size >= watchBytes || len(page) == pageRows
 			return page, nil
 		})
 		if err != nil {
 			return err
 		}
-		for _, e := range page {
-			if !yield(e, nil) {
-				return errBreak
-			}
-			next = e.Key + "\x00"
+		if more {
+			r.Start = page[len(page)-1].Key + "\x00"
 		}
-		more = len(page) == pageRows
+		if (first || len(page) > 0) && !yield(page, nil) {
+			return errBreak
+		}
 	}
+	return nil
+}
+
+// showChanges yields what is changed, until something goes wrong.
+func (s *Store) showChanges(ctx context.Context, w *watcher, table string, idle time.Duration, yield func([]Entry, error) bool) error {
+	silence := time.NewTimer(time.Hour)
+	silence.Stop()
+	defer silence.Stop()
 	for {
+		if idle > 0 {
+			silence.Reset(idle)
+		}
 		select {
 		case <-w.news:
+		case <-silence.C:
+			if !yield(nil, nil) {
+				return errBreak
+			}
+			continue
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-s.closing:
@@ -80,45 +132,51 @@ func (s *Store) watchFrom(ctx context.Context, w *watcher, table string, yield f
 		case <-s.stopped:
 			return s.refusal()
 		}
-		for keys := range slices.Chunk(w.take(), pageRows) {
-			entries, err := s.latest(ctx, table, keys)
+		for keys := w.take(); len(keys) > 0; {
+			page, err := s.latest(ctx, table, keys)
 			if err != nil {
 				return err
 			}
-			for _, e := range entries {
-				if !yield(e, nil) {
-					return errBreak
-				}
+			keys = keys[len(page):]
+			if !yield(page, nil) {
+				return errBreak
 			}
 		}
 	}
 }
 
-// latest reads the keys; one that is absent has a nil Value.
+// latest reads a page of the keys; one that is absent has a nil Value.
 func (s *Store) latest(ctx context.Context, table string, keys []string) ([]Entry, error) {
 	return View(ctx, s, func(tx *ReadTx) ([]Entry, error) {
-		entries := make([]Entry, len(keys))
-		for i, key := range keys {
+		var page []Entry
+		for size := 0; len(page) < min(len(keys), pageRows) && size < watchBytes; {
+			key := keys[len(page)]
 			e, found, err := tx.Get(table, key)
 			if err != nil {
 				return nil, err
 			}
-			if entries[i] = e; !found {
-				entries[i] = Entry{Key: key}
+			if !found {
+				e = Entry{Key: key}
 			}
+			page = append(page, e)
+			size += len(e.Key) + len(e.Value)
 		}
-		return entries, nil
+		return page, nil
 	})
 }
 
 // watcher is one Watch: what has changed since it last looked.
 type watcher struct {
-	table  *table
-	prefix string
+	table      *table
+	start, end string // of its range; an empty end is none
 
 	mu      sync.Mutex
 	changed map[string]struct{}
 	news    chan struct{} // holds a token while there are changes
+}
+
+func (w *watcher) wants(tb *table, key string) bool {
+	return tb == w.table && key >= w.start && (w.end == "" || key < w.end)
 }
 
 func (w *watcher) note(key string) {
@@ -179,7 +237,7 @@ func (ws *watchers) publish(changes []change) {
 	defer ws.mu.Unlock()
 	for _, w := range ws.all {
 		for _, c := range changes {
-			if c.table == w.table && strings.HasPrefix(c.key, w.prefix) {
+			if w.wants(c.table, c.key) {
 				w.note(c.key)
 			}
 		}
@@ -190,7 +248,7 @@ func (ws *watchers) publish(changes []change) {
 func (ws *watchers) wants(tb *table, key string) bool {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	return slices.ContainsFunc(ws.all, func(w *watcher) bool { return w.table == tb && strings.HasPrefix(key, w.prefix) })
+	return slices.ContainsFunc(ws.all, func(w *watcher) bool { return w.wants(tb, key) })
 }
 
 // change is a key that a procedure wrote or removed.

@@ -41,6 +41,7 @@ func (c *conn) begin() {
 			local:    c.nc.LocalAddr(),
 			maxBody:  c.lst.limits.MaxBody,
 			base:     c.srv.base,
+			leaving:  c.srv.leaving,
 		},
 	}
 	if c.req.maxBody < 0 {

@@ -31,9 +31,10 @@ type Request struct {
 	maxBody  int64
 	body     requestBody
 
-	base   context.Context // what Context derives from
-	ctx    context.Context // once asked for
-	cancel context.CancelFunc
+	base    context.Context // what Context derives from
+	leaving context.Context // ends when the server begins to shut down
+	ctx     context.Context // once asked for
+	cancel  context.CancelFunc
 }
 
 // NewRequest makes a request as a client of that method, request-target, body and
@@ -64,7 +65,7 @@ func NewRequest(method, target string, body io.Reader, fields ...Field) *Request
 	}
 	addr := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
 	r := &Request{head: c.Request().Clone(), trailer: c.Trailer(), listener: "test", remote: addr, local: addr,
-		maxBody: defaults.MaxBody, base: context.Background()}
+		maxBody: defaults.MaxBody, base: context.Background(), leaving: context.Background()}
 	r.body = requestBody{more: body, done: body == nil}
 	return r
 }
@@ -173,6 +174,16 @@ func (r *Request) Context() context.Context {
 		r.ctx, r.cancel = context.WithCancel(r.base)
 	}
 	return r.ctx
+}
+
+// StreamContext returns a context for a response that would never end by itself: it
+// is cancelled when Context is, and when the server begins to shut down, which waits
+// for the response to end.
+func (r *Request) StreamContext() context.Context {
+	ctx, cancel := context.WithCancel(r.Context())
+	unhook := context.AfterFunc(r.leaving, cancel)
+	context.AfterFunc(ctx, func() { unhook() }) // the server outlives the exchange
+	return ctx
 }
 
 // end releases what the request's context holds.

@@ -27,6 +27,8 @@ type Server struct {
 	base   context.Context // parent of every request's context
 	cancel context.CancelFunc
 
+	leaving  context.Context // of base, and ended when draining begins
+	leave    context.CancelFunc
 	draining atomic.Bool // Shutdown or Close has begun
 	requests atomic.Uint64
 	stamp    atomic.Pointer[dateStamp]
@@ -80,6 +82,7 @@ func New(h Handler, cfg Config) *Server {
 		idle:      make(chan struct{}),
 	}
 	s.base, s.cancel = context.WithCancel(context.Background())
+	s.leaving, s.leave = context.WithCancel(s.base)
 	if cfg.AccessLog != nil {
 		s.records = newAccessLog(cfg.AccessLog)
 	}
@@ -217,12 +220,14 @@ func (l *listener) stop() {
 
 // Shutdown ends the server gracefully: it stops listening, closes idle
 // connections, lets every exchange that has begun come to its end, telling its
-// client that the connection closes, and returns nil when none is left. When ctx
+// client that the connection closes, and returns nil when none is left. Those that
+// would never end learn of it by Request.StreamContext. When ctx
 // is done first it cuts the rest, without waiting for handlers, and returns ctx's
 // error. Later calls wait too.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining.Store(true)
+	s.leave()
 	for l := range s.listeners {
 		l.stop()
 	}

@@ -2,8 +2,6 @@ package kvhttp
 
 import (
 	"errors"
-	"strings"
-	"time"
 
 	"postern/kvstore"
 	"postern/server"
@@ -45,20 +43,12 @@ func (h *handler) get(r *server.Request, p place) (server.Response, error) {
 	return resp, nil
 }
 
-// expiry returns when e expires, in RFC 3339, or "" for never.
-func expiry(e kvstore.Entry) string {
-	if e.ExpiresAt.IsZero() {
-		return ""
-	}
-	return e.ExpiresAt.UTC().Format(time.RFC3339Nano)
-}
-
 func (h *handler) put(r *server.Request, p place) (server.Response, error) {
 	pre, err := parsePreconditions(r)
 	if err != nil {
 		return server.Response{}, err
 	}
-	until, err := parseExpiry(r)
+	until, err := queryExpiry(r)
 	if err != nil {
 		return server.Response{}, err
 	}
@@ -84,7 +74,7 @@ func (h *handler) put(r *server.Request, p place) (server.Response, error) {
 			return err
 		}
 		if until.past(tx.Now()) {
-			return refusef(400, "query: expires_at is in the past")
+			return errPast.at("query")
 		}
 		created = !found
 		counter, err = tx.Overwrite(p.table, p.key, value, until.options...)
@@ -146,37 +136,4 @@ func unmet(p place, field, tag string) *refusal {
 		return refusef(412, "%s does not hold: no %v", field, p)
 	}
 	return refusef(412, "%s does not hold: %v is at %s", field, p, tag)
-}
-
-// lifetime is how long a PUT wants its entry to live.
-type lifetime struct {
-	options []kvstore.PutOption // none: as it was
-	at      time.Time           // zero unless ?expires_at= was given
-}
-
-func (l *lifetime) past(now time.Time) bool { return !l.at.IsZero() && l.at.Before(now) }
-
-func parseExpiry(r *server.Request) (l lifetime, err error) {
-	params, err := query(r, "ttl", "expires_at")
-	if err != nil || len(params) == 0 {
-		return l, err
-	}
-	if len(params) > 1 {
-		return l, refusef(400, "query: ttl and expires_at exclude one another")
-	}
-	if params.Has("ttl") {
-		ttl, err := time.ParseDuration(params.Get("ttl"))
-		if err != nil || ttl <= 0 {
-			return l, refusef(400, "query: ttl %s: must be a positive duration such as 90s or 1h30m", clip(params.Get("ttl")))
-		}
-		l.options = []kvstore.PutOption{kvstore.TTL(ttl)}
-		return l, nil
-	}
-	// In a query an unescaped "+" is a space, and RFC 3339 has only the one.
-	l.at, err = time.Parse(time.RFC3339, strings.ReplaceAll(params.Get("expires_at"), " ", "+"))
-	if err != nil || l.at.IsZero() {
-		return l, refusef(400, "query: expires_at %s: must be a time such as 2030-01-02T03:04:05Z", clip(params.Get("expires_at")))
-	}
-	l.options = []kvstore.PutOption{kvstore.ExpiresAt(l.at)}
-	return l, nil
 }

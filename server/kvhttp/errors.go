@@ -28,6 +28,13 @@ func (e *refusal) with(name, value string) *refusal {
 	return e
 }
 
+// at returns e with the text saying where it was.
+func (e *refusal) at(where string) *refusal {
+	there := *e
+	there.text = where + ": " + e.text
+	return &there
+}
+
 func absent(p place) *refusal { return refusef(404, "no %v", p) }
 
 func notAllowed(p place, allow string) *refusal {
@@ -47,11 +54,15 @@ func (h *handler) refuse(r *server.Request, err error) server.Response {
 		if r.Context().Err() != nil {
 			break // nobody waits for it, and the store is well
 		}
-		h.Log.Error("kvhttp: store failed", "error", err, "method", r.Method(), "target", r.Target(), "listener", r.Listener())
+		h.logFailure(r, err)
 	}
 	resp := server.Text(e.text + "\n").WithStatus(e.status)
 	resp.Header = e.fields
 	return resp
+}
+
+func (h *handler) logFailure(r *server.Request, err error) {
+	h.Log.Error("kvhttp: store failed", "error", err, "method", r.Method(), "target", r.Target(), "listener", r.Listener())
 }
 
 // storeRefusal says to a client what an error of the store means for it.

@@ -1,6 +1,7 @@
 package kvhttp_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -63,6 +64,85 @@ func Example() {
 	// 412 Precondition Failed
 	// 204 No Content
 	// {"key":"greeting","value":"good morning","counter":1}
+}
+
+// Two accounts change together, or not at all.
+func Example_batch() {
+	store, err := kvstore.OpenMemory(kvstore.Options{Tables: kvstore.Tables("accounts")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close(context.Background())
+	kv := kvhttp.New(store, kvhttp.Config{})
+	post := func(lines string) {
+		r := server.NewRequest("POST", "/kv/:batch", strings.NewReader(lines), server.Field{Name: "Content-Type", Value: "application/x-ndjson"})
+		resp := kv(r)
+		content, err := resp.Body.ReadAll()
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s", content)
+	}
+	post(`{"op":"add","table":"accounts","key":"ann","value":"100"}
+{"op":"add","table":"accounts","key":"bob","value":"100"}
+`)
+	transfer := `{"op":"cas","table":"accounts","key":"ann","value":"70","counter":0}
+{"op":"cas","table":"accounts","key":"bob","value":"130","counter":0}
+`
+	post(transfer)
+	post(transfer)
+	// Output:
+	// {"key":"ann","counter":0}
+	// {"key":"bob","counter":0}
+	// {"key":"ann","counter":1}
+	// {"key":"bob","counter":1}
+	// line 1: key "ann" in table "accounts" is at 1
+}
+
+// A client follows a table.
+func Example_watch() {
+	store, err := kvstore.OpenMemory(kvstore.Options{Tables: kvstore.Tables("jobs")})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	defer store.Close(ctx)
+	ln, err := tcp.Listen(tcp.Config{Addr: "127.0.0.1:0"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	srv := server.New(kvhttp.New(store, kvhttp.Config{}), server.Config{})
+	go srv.Serve(ln)
+
+	store.Overwrite(ctx, "jobs", "build", []byte("running"))
+	resp, err := http.Get("http://" + ln.Addr().String() + "/kv/jobs/?watch")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		fmt.Println(lines.Text())
+		switch {
+		case strings.Contains(lines.Text(), "running"):
+			store.Overwrite(ctx, "jobs", "build", []byte("done"))
+		case strings.Contains(lines.Text(), "done"):
+			store.Delete(ctx, "jobs", "build")
+		case lines.Text() == `data: {"key":"build"}`:
+			if err := srv.Shutdown(ctx); err != nil { // which the stream ends for
+				log.Fatal(err)
+			}
+		}
+	}
+	// Output:
+	// event: put
+	// data: {"key":"build","value":"running","counter":0}
+	//
+	// event: put
+	// data: {"key":"build","value":"done","counter":1}
+	//
+	// event: delete
+	// data: {"key":"build"}
+	//
 }
 
 // The whole way through the engine, with a client that is not ours.

@@ -1,12 +1,16 @@
 package kvhttp
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"postern/kvstore"
 	"postern/server"
@@ -16,6 +20,7 @@ import (
 type Store interface {
 	Execute(ctx context.Context, procedure func(*kvstore.Tx) error) error
 	View(ctx context.Context, read func(*kvstore.ReadTx) error) error
+	WatchPages(ctx context.Context, table string, r kvstore.Range, idle time.Duration) iter.Seq2[[]kvstore.Entry, error]
 	Tables() []string
 }
 
@@ -25,9 +30,22 @@ type Config struct {
 	// is compared without decoding. It begins and ends with a slash. "": "/kv/".
 	Prefix string
 
-	// MaxValue is the longest value that PUT takes, in bytes; beyond: 413. Zero:
-	// 1 MiB. Negative: no limit but the store's.
+	// MaxValue is the longest value that a PUT or a line of a batch takes, in
+	// bytes; beyond: 413. Zero: 1 MiB. Negative: no limit but the store's.
 	MaxValue int64
+
+	// MaxBatch is how many operations a batch takes; beyond: 413. Nobody else
+	// writes while they run. Zero: 1000. Negative: no limit but that on a body.
+	MaxBatch int
+
+	// MaxWatches is how many clients may watch at a time; beyond: 503. Zero: 1000.
+	// Negative: no limit.
+	MaxWatches int
+
+	// WatchPing is how long a watch may have nothing to tell until it sends a
+	// comment, by which clients that are gone are found out, and proxies see that
+	// the connection is in use. Zero: 15 s. Negative: never.
+	WatchPing time.Duration
 
 	// Token is what clients have to send as "Authorization: Bearer TOKEN". It is
 	// compared in constant time. "": nothing is asked for; instead a request that
@@ -40,7 +58,12 @@ type Config struct {
 	Log *slog.Logger
 }
 
-const defaultMaxValue = 1 << 20
+const (
+	defaultMaxValue   = 1 << 20 // bytes
+	defaultMaxBatch   = 1000
+	defaultMaxWatches = 1000
+	defaultWatchPing  = 15 * time.Second
+)
 
 // New makes the handler that serves store, which stays the caller's to close. It
 // panics if the prefix does not begin and end with a slash. The handler is safe
@@ -55,6 +78,15 @@ func New(store Store, c Config) server.Handler {
 	if c.MaxValue == 0 {
 		c.MaxValue = defaultMaxValue
 	}
+	if c.MaxBatch == 0 {
+		c.MaxBatch = defaultMaxBatch
+	}
+	if c.MaxWatches == 0 {
+		c.MaxWatches = defaultMaxWatches
+	}
+	if c.WatchPing == 0 {
+		c.WatchPing = defaultWatchPing
+	}
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
@@ -65,9 +97,10 @@ func New(store Store, c Config) server.Handler {
 // handler is a Config in use.
 type handler struct {
 	Config
-	store  Store
-	tables []string
-	access access
+	store    Store
+	tables   []string
+	access   access
+	watching atomic.Int64 // clients
 }
 
 // place is what a request is about; the empty key is the table as a whole.
@@ -103,12 +136,17 @@ func (h *handler) answer(r *server.Request) (server.Response, error) {
 	if err := h.access.check(r); err != nil {
 		return server.Response{}, err
 	}
+	if path, ok := bytes.CutPrefix(r.PathBytes(), []byte(h.Prefix)); ok && string(path) == batchName {
+		return h.batch(r)
+	}
 	p, err := h.locate(r)
 	if err != nil {
 		return server.Response{}, err
 	}
 	method := r.Method()
 	switch {
+	case (method == "GET" || method == "HEAD") && asksToWatch(r):
+		return h.watch(r, p)
 	case p.key == "" && (method == "GET" || method == "HEAD"):
 		return h.list(r, p)
 	case p.key == "" && (method == "PUT" || method == "DELETE"):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -297,7 +298,10 @@ type broken struct{ err error }
 
 func (b broken) Execute(context.Context, func(*kvstore.Tx) error) error  { return b.err }
 func (b broken) View(context.Context, func(*kvstore.ReadTx) error) error { return b.err }
-func (broken) Tables() []string                                          { return []string{"default"} }
+func (b broken) WatchPages(context.Context, string, kvstore.Range, time.Duration) iter.Seq2[[]kvstore.Entry, error] {
+	return func(yield func([]kvstore.Entry, error) bool) { yield(nil, b.err) }
+}
+func (broken) Tables() []string { return []string{"default"} }
 
 func TestStoreErrors(t *testing.T) {
 	secret := errors.New("secret path")
@@ -313,10 +317,16 @@ func TestStoreErrors(t *testing.T) {
 		{kvstore.ErrTooLarge, answer{413, "*", ""}},
 		{io.ErrUnexpectedEOF, answer{500, "the store failed: nothing was changed\n", ""}},
 	} {
-		for _, request := range []string{"GET /kv/default/a", "PUT /kv/default/a", "DELETE /kv/default/a", "GET /kv/default/"} {
+		for _, request := range []string{
+			"GET /kv/default/a", "PUT /kv/default/a", "DELETE /kv/default/a", "GET /kv/default/", "GET /kv/default/?watch", "POST /kv/:batch",
+		} {
+			body, fields := "", []string(nil)
+			if strings.HasPrefix(request, "POST") {
+				body, fields = `{"op":"get","table":"default","key":"a"}`, []string{"Content-Type: application/x-ndjson"}
+			}
 			var log bytes.Buffer
 			h := kvhttp.New(broken{fmt.Errorf("%w: %w", secret, tt.err)}, kvhttp.Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
-			got := do(t, h, request, "")
+			got := do(t, h, request, body, fields...)
 			check(t, fmt.Sprintf("%s with %v", request, tt.err), got, tt.want)
 			if strings.Contains(got.body, "secret") || !strings.Contains(log.String(), "secret path") {
 				t.Errorf("%s with %v: client reads %q, log has %q", request, tt.err, got.body, log.String())

@@ -3,9 +3,7 @@ package kvhttp
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"strconv"
-	"unicode/utf8"
 
 	"postern/kvstore"
 	"postern/server"
@@ -18,8 +16,6 @@ const (
 	// pageSize ends a snapshot, in bytes of output: while a client reads slowly
 	// nothing of the store is held.
 	pageSize = 256 << 10
-
-	ndjson = "application/x-ndjson"
 )
 
 // listing is how far a client has been told what is in a table.
@@ -89,7 +85,7 @@ func (h *handler) page(ctx context.Context, l *listing) ([]byte, error) {
 			if err != nil {
 				return err
 			}
-			if err := writeRow(&rows, e); err != nil {
+			if err := entryRow(e).write(&rows); err != nil {
 				return err
 			}
 			then.start = next(e.Key)
@@ -106,32 +102,4 @@ func (h *handler) page(ctx context.Context, l *listing) ([]byte, error) {
 	}
 	*l = then
 	return rows.Bytes(), nil
-}
-
-// row is an entry in a listing. JSON has no bytes, so what is not UTF-8 is base64.
-type row struct {
-	Key         *string `json:"key,omitempty"`
-	KeyBase64   []byte  `json:"key_base64,omitempty"`
-	Value       *string `json:"value,omitempty"`
-	ValueBase64 []byte  `json:"value_base64,omitempty"`
-	Counter     uint64  `json:"counter"`
-	ExpiresAt   string  `json:"expires_at,omitempty"`
-}
-
-func writeRow(w *bytes.Buffer, e kvstore.Entry) error {
-	line := row{Counter: e.Counter, ExpiresAt: expiry(e)}
-	if utf8.ValidString(e.Key) {
-		line.Key = &e.Key
-	} else {
-		line.KeyBase64 = []byte(e.Key)
-	}
-	if utf8.Valid(e.Value) {
-		value := string(e.Value)
-		line.Value = &value
-	} else {
-		line.ValueBase64 = e.Value
-	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(line)
 }

@@ -45,7 +45,7 @@ func TestListing(t *testing.T) {
 		{request: path + "?limit=2", want: answer{200, tag + a, ""}},
 		{request: path + "?prefix=&after=&limit=1000", want: answer{200, tag + a + ab + b + ff, ""}},
 	})
-	for _, query := range []string{"limit=0", "limit=-1", "limit=1001", "limit=", "limit=x", "limit=1&limit=2", "watch", "ttl=1s", "limit=99999999999999999999"} {
+	for _, query := range []string{"limit=0", "limit=-1", "limit=1001", "limit=", "limit=x", "limit=1&limit=2", "watch&limit=1", "watch&after=a", "watch=1", "ttl=1s", "limit=99999999999999999999"} {
 		check(t, "?"+query, do(t, h, path+"?"+query, ""), answer{400, "*", ""})
 	}
 }
