@@ -49,9 +49,9 @@ func openConn(path string, flags sqlite.OpenFlags, tables int, cacheKiB int) (*c
 func (c *conn) setUp(cacheKiB int) error {
 	c.db.SetInterrupt(nil)
 	c.db.SetBusyTimeout(busyTimeout)
-	if err := c.db.SetDefensive(true); err != nil {
-		return engineError("open", err)
-	}
+	// No SetDefensive: in zombiezen.com/go/sqlite v1.4.2 it passes one of the two
+	// arguments that the engine reads, and what happens to stand behind it in memory is
+	// taken for an address and written to. No SQL but ours ever runs.
 	for _, sql := range []string{
 		"PRAGMA trusted_schema = OFF",
 		"PRAGMA temp_store = MEMORY", // statement journals stay off the disk
