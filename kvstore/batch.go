@@ -228,7 +228,7 @@ func (w *writer) answer(it *item, err error) {
 	if isFatal(err) {
 		unknown := w.unknown && it.err == nil
 		if err = w.s.err; unknown {
-			err = fmt.Errorf("%w: %w", ErrIndeterminate, err)
+			err = fmt.Errorf("%w: %w", ErrIndeterminate, &barePrefix{err})
 		}
 	}
 	it.answer(err)

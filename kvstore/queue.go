@@ -28,7 +28,7 @@ type itemKind uint8
 
 const (
 	procedure itemKind = iota
-	operation // a procedure of one operation of ours: at most one statement that writes
+	operation          // a procedure of one operation of ours: at most one statement that writes
 	view
 	sweep
 )
