@@ -126,7 +126,7 @@ func next(c h1test.Conn, in []byte) (string, []byte) {
 func enter(t *testing.T, c h1test.Conn, in, commands string) (said string) {
 	rest := []byte(in)
 	if _, server := c.(*h1.ServerConn); server {
-		said, rest = next(c, rest)
+		_, rest = next(c, rest)
 	}
 	for name := range strings.FieldsSeq(commands) {
 		if err := call(name, c); err != nil {
