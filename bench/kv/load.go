@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"postern/internal/faultvfs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,9 +30,19 @@ func get(s store, r *rand.Rand) error { return s.get(keyOf(r.IntN(*keys))) }
 // once opens a store, fills it, lets the callers work for the time, and returns how
 // many operations a second they did.
 func (c *comparison) once(place string, open func(string) (store, error)) (float64, error) {
-	delayFlush(c.delay)
-	defer delayFlush(0)
-	path := filepath.Join(place, fmt.Sprint(serial.Add(1), ".db"))
+	place = filepath.Join(place, fmt.Sprint(serial.Add(1)))
+	if err := os.Mkdir(place, 0o700); err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(place)
+	if c.delay > 0 {
+		disk, err := faultvfs.Mount(place, faultvfs.Config{SyncDelay: c.delay})
+		if err != nil {
+			return 0, err
+		}
+		defer disk.Unmount()
+	}
+	path := filepath.Join(place, "db")
 	s, err := open(path)
 	if err != nil {
 		return 0, err
