@@ -17,6 +17,7 @@ import (
 // wrote and never committed.
 type batch struct {
 	members []*item  // have run, in order; their outcomes are not answered yet
+	left    []*item  // are still to be run again in this transaction
 	floors  []uint64 // counter floors, with what the members changed
 	changes []change // what the members wrote, if someone watches
 	started time.Time
@@ -32,13 +33,21 @@ func (w *writer) runBatch(first *item) {
 	for len(again) > 0 && w.cause == nil {
 		again = w.transact(again)
 	}
-	for _, it := range again { // nothing of them is in the file; those not taken are told by stop
+	w.abandon(again)
+	w.s.busy.Store(false)
+	if w.cause == nil { // else the log stays as it is: see closeAsIs
+		w.checkpointIfDue()
+	}
+}
+
+// abandon answers the items that do not come to run again because the store has
+// stopped. Nothing of them is in the file; those not taken are told by stop.
+func (w *writer) abandon(items []*item) {
+	for _, it := range items {
 		if it.state.Load() == itemRunning {
 			w.answer(it, w.s.err)
 		}
 	}
-	w.s.busy.Store(false)
-	w.checkpointIfDue()
 }
 
 // lingerYields is how often the storage goroutine lets others run before it begins
@@ -86,7 +95,7 @@ func (w *writer) transact(items []*item) (again []*item) {
 		}
 		first := alone
 		alone = false
-		w.current, w.inSavepoint = it, !first && it.kind != operation
+		w.current, w.inSavepoint, b.left = it, !first && it.kind != operation, items
 		err := w.runItem(it)
 		w.current = nil
 		switch {
@@ -187,15 +196,18 @@ func (w *writer) commit() {
 	err := saveFloors(w.c, w.s.order, w.floors, b.floors)
 	if err != nil {
 		err = w.rollBack(engineError("save counters", err))
-	} else if failed := run(w.c.commit); failed != nil {
-		w.unknown = commitUnknown(sqlite.ErrCode(failed))
-		err = w.rollBack(engineError("commit", failed))
+	} else {
+		w.s.sequence.Add(1) // odd: what Views see may change at any moment
+		if failed := run(w.c.commit); failed != nil {
+			w.unknown = commitUnknown(sqlite.ErrCode(failed))
+			err = w.rollBack(engineError("commit", failed))
+		}
+		w.s.sequence.Add(1) // before any answer: who is answered must not see an older snapshot
 	}
 	w.lastBatch = len(b.members)
 	if err == nil {
 		w.floors = b.floors
 		w.s.stats.commits.Add(1)
-		w.s.sequence.Add(1) // before any answer: who is answered must not see an older snapshot
 		w.s.watchers.publish(b.changes)
 	}
 	if isFatal(err) && w.cause == nil {
@@ -238,6 +250,7 @@ func (w *writer) answer(it *item, err error) {
 func (w *writer) call(it *item, tx *Tx) (err error) {
 	returned := false
 	defer func() {
+		w.slow.end()
 		if returned {
 			return
 		}
@@ -250,7 +263,7 @@ func (w *writer) call(it *item, tx *Tx) (err error) {
 		case it.kind == view:
 			it.panicked = v
 			err = p
-		case it.kind == procedure && w.s.opt.OnPanic == FailCaller:
+		case it.kind != sweep && w.s.opt.OnPanic == FailCaller:
 			w.s.opt.Logger.Error("kvstore: procedure panicked", "path", w.s.path, "panic", v, "stack", string(p.Stack))
 			err = p
 		default:
@@ -260,7 +273,6 @@ func (w *writer) call(it *item, tx *Tx) (err error) {
 	tx.now = w.s.opt.Clock().UnixMilli()
 	w.slow.begin()
 	err = it.run(tx)
-	w.slow.end()
 	returned = true
 	return err
 }

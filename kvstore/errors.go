@@ -3,6 +3,7 @@ package kvstore
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -112,9 +113,20 @@ func Fatal(err error) error {
 	return &fatalError{err}
 }
 
+// isFatal reports whether err is marked for this store. What stopped another store,
+// and comes with that one's ErrStopped, is no reason to stop here.
 func isFatal(err error) bool {
-	var f *fatalError
-	return errors.As(err, &f)
+	switch e := err.(type) {
+	case *fatalError:
+		return true
+	case *stopError:
+		return false
+	case interface{ Unwrap() error }:
+		return isFatal(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), isFatal)
+	}
+	return false
 }
 
 // stopError is what callers of a stopped store get.

@@ -63,3 +63,6 @@ func (s *Store) Plans(ctx context.Context) (plans map[string]string, err error) 
 
 // Path returns the name under which the file was opened.
 func (s *Store) Path() string { return s.path }
+
+// WaitingViews is how many Views wait for a connection.
+func (s *Store) WaitingViews() int { return int(s.readers.waiting.Load()) }

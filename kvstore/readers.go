@@ -26,7 +26,8 @@ type readers struct {
 	tables int
 	most   int // the pool may grow to this when Views hold it up
 
-	news    chan struct{} // tokens for those who wait: something was put back
+	news    chan struct{} // tokens for Views that wait: something was put back
+	back    chan struct{} // the same for the pause, which Views must not rob of it
 	waiting atomic.Int32
 	armed   atomic.Bool // the timer runs
 	timer   *time.Timer // looks whether the pool should grow
@@ -53,7 +54,7 @@ const (
 // stays open to the end: see writer.closeAsIs.
 func openReaders(path string, n, tables int) (*readers, error) {
 	r := &readers{path: path, tables: tables, most: growTimes * n, total: n}
-	r.news = make(chan struct{}, r.most)
+	r.news, r.back = make(chan struct{}, r.most), make(chan struct{}, 1)
 	r.timer = time.AfterFunc(time.Hour, r.growIfStuck)
 	r.timer.Stop()
 	first, err := r.open()
@@ -104,8 +105,16 @@ func (r *readers) take(forWriter bool) (c *conn, ok bool) {
 func (r *readers) put(c *conn) {
 	r.mu.Lock()
 	r.idle = append(r.idle, c)
+	paused := r.paused
 	r.mu.Unlock()
-	r.wake()
+	if !paused {
+		r.wake()
+		return
+	}
+	select {
+	case r.back <- struct{}{}:
+	default: // it has a look to take already
+	}
 }
 
 func (r *readers) wake() {
@@ -198,8 +207,6 @@ func (r *readers) pause(wait time.Duration) (resume func()) {
 	r.paused = true
 	total := r.total
 	r.mu.Unlock()
-	r.waiting.Add(1)
-	defer r.waiting.Add(-1)
 	var over <-chan time.Time
 	if wait >= 0 {
 		over = time.After(wait)
@@ -215,7 +222,7 @@ func (r *readers) pause(wait time.Duration) (resume func()) {
 			continue
 		}
 		select {
-		case <-r.news:
+		case <-r.back:
 		case <-over:
 			waiting = false
 		}
@@ -224,8 +231,9 @@ func (r *readers) pause(wait time.Duration) (resume func()) {
 		r.mu.Lock()
 		r.idle = append(r.idle, taken...)
 		r.paused = false
+		idle := len(r.idle) // what came back too late for the pause was told to nobody
 		r.mu.Unlock()
-		for range taken {
+		for range idle {
 			r.wake()
 		}
 	}

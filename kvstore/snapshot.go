@@ -9,7 +9,7 @@ import (
 // snapshot is what a connection of the pool knows about its Views.
 type snapshot struct {
 	held     bool         // the last View's snapshot is still open
-	sequence uint64       // commits that it holds, at least
+	sequence uint64       // Store.sequence before it began: what it holds, at least
 	began    atomic.Int64 // of the View that runs, in nanoseconds since the Unix epoch; 0: none
 	tooOld   atomic.Bool  // the View that runs stands in the way of the log
 }
@@ -50,7 +50,7 @@ func (s *Store) beginView(ctx context.Context) (*conn, error) {
 	}
 	s.stats.views.Add(1)
 	c.tooOld.Store(false)
-	if err := c.snapshotAt(s.sequence.Load()); err != nil {
+	if err := s.openSnapshot(c); err != nil {
 		s.readers.put(c)
 		return nil, engineError("begin", err)
 	}
@@ -69,11 +69,14 @@ func (s *Store) endView(c *conn, fault error) {
 	s.readers.put(c)
 }
 
-// snapshotAt opens a snapshot that holds the first so many commits, or goes on with
-// the one that is held if it is of that moment. The number must be read before:
-// a snapshot may hold more than its number says, never less.
-func (c *conn) snapshotAt(sequence uint64) error {
-	if c.held && c.sequence == sequence {
+// openSnapshot opens the present snapshot on c, or goes on with the one that c holds
+// if that will do: if nothing was committed since. While a COMMIT runs, what it writes
+// may be visible or not; the held snapshot of the moment before will do until a View
+// has opened one that may show it, for the next View must not see less.
+func (s *Store) openSnapshot(c *conn) error {
+	sequence := s.sequence.Load()
+	if c.held && sequence%2 == 0 && c.sequence == sequence ||
+		c.held && sequence%2 == 1 && c.sequence == sequence-1 && s.shown.Load() < sequence {
 		return nil
 	}
 	c.endSnapshot()
@@ -85,7 +88,13 @@ func (c *conn) snapshotAt(sequence uint64) error {
 		run(c.rollback)
 		return err
 	}
+	// The number was read before: a snapshot may hold more than that says, never less.
 	c.held, c.sequence = true, sequence
+	if now := s.sequence.Load(); now%2 == 1 {
+		for shown := s.shown.Load(); shown < now && !s.shown.CompareAndSwap(shown, now); {
+			shown = s.shown.Load()
+		}
+	}
 	return nil
 }
 

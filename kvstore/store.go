@@ -35,7 +35,8 @@ type Store struct {
 	aside     sync.RWMutex  // held for reading by those beside the queue and the Views; see beside
 
 	watchers watchers
-	sequence atomic.Uint64 // commits so far; moves before anyone of the batch is answered
+	sequence atomic.Uint64 // twice the commits tried so far, and one more during a COMMIT
+	shown    atomic.Uint64 // the last sequence during whose COMMIT a View opened a snapshot
 	stats    counters
 }
 
@@ -142,13 +143,20 @@ func (s *Store) start(c *conn) error {
 	if floors, err = s.runMigrations(c, floors); err != nil {
 		return err
 	}
-	if s.path != "" && s.opt.Readers > 0 {
-		if s.readers, err = openReaders(s.path, s.opt.Readers, len(s.order)); err != nil {
+	var spare *readers
+	if s.path != "" {
+		r, err := openReaders(s.path, max(1, s.opt.Readers), len(s.order))
+		if err != nil {
 			return err
+		}
+		if s.opt.Readers > 0 {
+			s.readers = r
+		} else {
+			spare = r
 		}
 	}
 	started := make(chan struct{})
-	w := &writer{s: s, c: c, floors: floors, file: s.path != "", sweepAgain: make(chan struct{}, 1), slow: newSlowWatch(s)}
+	w := &writer{s: s, c: c, floors: floors, file: s.path != "", sweepAgain: make(chan struct{}, 1), slow: newSlowWatch(s), spare: spare}
 	go func() { // ended by Close or by a fatal error; see writer.loop
 		s.storage = goroutineID()
 		close(started)

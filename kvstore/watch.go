@@ -270,6 +270,9 @@ func (t *Tx) clearing(tb *table) error {
 	if !t.watched {
 		return nil
 	}
+	// Expired ones too: the sweeper, which would tell, will not find them any more.
+	defer func(now int64) { t.now = now }(t.now)
+	t.now = 0
 	for key, err := range t.Keys(tb.Name, Range{}) {
 		if err != nil {
 			return err

@@ -23,6 +23,7 @@ type writer struct {
 	cause       error // why the store must stop
 	unknown     bool  // the last COMMIT failed and may have succeeded
 	slow        slowWatch
+	spare       *readers // keeps the file open beside c where s has no readers: see closeAsIs
 
 	retryAt    int           // log length in pages that a checkpoint waits for after one that failed
 	idle       *time.Timer   // a checkpoint is worth while if nothing comes before it fires
@@ -99,8 +100,15 @@ func (w *writer) view(it *item) {
 	}
 	w.current, w.inSavepoint = it, false
 	tx := &Tx{ReadTx: ReadTx{s: w.s, c: w.c, ctx: it.ctx}, floors: counterFloors{base: w.floors}}
-	err := w.rollBack(tx.outcome(w.call(it, tx)))
+	err := tx.outcome(w.call(it, tx))
 	w.current = nil
+	if failed := w.rollBack(nil); failed != nil {
+		err = failed
+	} else if !isFatal(tx.fault) { // a mark of its function's does not count in a View
+		w.count(it, err)
+		it.answer(err)
+		return
+	}
 	w.finish(it, err)
 }
 
@@ -161,21 +169,35 @@ func (w *writer) end() {
 }
 
 // goexit ends the batch in which the procedure of it has called runtime.Goexit:
-// that procedure is undone, those before it are committed.
+// that procedure is undone, those before it are committed, those that were to be run
+// again behind it are not run.
 func (w *writer) goexit(it *item) {
 	it.err = &fatalError{errors.New("kvstore: procedure called runtime.Goexit")}
-	if !w.inSavepoint {
-		w.finish(it, w.rollBack(it.err))
-		return
+	err, b := it.err, &w.batch
+	if w.inSavepoint {
+		err = w.undo(err)
 	}
-	w.cause = w.undo(it.err)
-	w.batch.members = append(w.batch.members, it)
-	w.commit()
+	switch {
+	case it.kind == view:
+		w.finish(it, w.rollBack(err))
+		return
+	case len(b.members) == 0:
+		w.finish(it, w.rollBack(err))
+	case !w.c.inTransaction(): // the engine has undone those before it too
+		w.finish(it, err)
+		w.abandon(b.members)
+	default:
+		w.cause = err
+		b.members = append(b.members, it)
+		w.commit()
+	}
+	w.abandon(b.left)
 }
 
 // closeClean carries the log over into the file, which is then all there is.
 func (w *writer) closeClean() error {
 	w.s.readers.close()
+	w.spare.close()
 	var failed error
 	if w.file {
 		failed = w.c.exec("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -192,6 +214,7 @@ func (w *writer) closeClean() error {
 func (w *writer) closeAsIs() error {
 	err := w.c.close()
 	w.s.readers.close()
+	w.spare.close()
 	if err != nil {
 		return engineError("close", err)
 	}
