@@ -12,7 +12,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,30 +29,22 @@ func main() {
 	verbose := flag.Bool("v", false, "name those that are noticed too")
 	from := flag.Int("from", 1, "begin with this one, counted from the first")
 	flag.Parse()
-	dir, err := os.MkdirTemp("", "mutants")
-	if err != nil {
-		fatal(err)
-	}
-	defer os.RemoveAll(dir)
 	if out, err := test(""); err != nil {
 		fatal(fmt.Errorf("the tests fail without a mutant: %s", out))
 	}
 	survivors, stale := 0, 0
-	for i, m := range mutants {
-		if i+1 < *from {
-			continue
-		}
-		noticed, err := try(dir, m)
+	for r := range tryAll(*from - 1) {
+		m := mutants[r.index]
 		switch {
-		case err != nil:
+		case r.err != nil:
 			stale++
-			fmt.Printf("stale: mutant %d: %s: %q: %v\n", i+1, m.file, m.old, err)
-		case !noticed && m.equal == "":
+			fmt.Printf("stale: mutant %d: %s: %q: %v\n", r.index+1, m.file, m.old, r.err)
+		case !r.noticed && m.equal == "":
 			survivors++
 			fmt.Printf("survived: %s: %q became %q\n", m.file, m.old, m.new)
-		case noticed && m.equal != "":
+		case r.noticed && m.equal != "":
 			stale++
-			fmt.Printf("stale: mutant %d: %s: %q is noticed, though it is said to change nothing\n", i+1, m.file, m.old)
+			fmt.Printf("stale: mutant %d: %s: %q is noticed, though it is said to change nothing\n", r.index+1, m.file, m.old)
 		case *verbose:
 			fmt.Printf("noticed: %s: %q became %q\n", m.file, m.old, m.new)
 		}
@@ -58,6 +53,42 @@ func main() {
 	if survivors+stale > 0 {
 		os.Exit(1)
 	}
+}
+
+// result is what became of a mutant.
+type result struct {
+	index   int
+	noticed bool
+	err     error
+}
+
+// tryAll tries the mutants from the first on, as many at a time as there are
+// processors.
+func tryAll(first int) <-chan result {
+	results, next := make(chan result), int64(first)-1
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			dir, err := os.MkdirTemp("", "mutants")
+			if err != nil {
+				fatal(err)
+			}
+			defer os.RemoveAll(dir)
+			for {
+				i := int(atomic.AddInt64(&next, 1))
+				if i >= len(mutants) {
+					return
+				}
+				noticed, err := try(dir, mutants[i])
+				results <- result{i, noticed, err}
+			}
+		})
+	}
+	go func() { // ends with the workers
+		workers.Wait()
+		close(results)
+	}()
+	return results
 }
 
 // try reports whether the tests notice the mutant.
