@@ -1,7 +1,7 @@
 # What CI runs, step by step. Each step works alone.
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-FUZZTIME = 8s
+FUZZTIME = 5s
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
