@@ -1,7 +1,7 @@
 // Mutants weakens h1 one line at a time and runs its tests on each: a weakening
 // that no test notices is a rule that nobody holds. It changes no file.
 //
-//	go run ./internal/mutants [-v] [-from N]
+//	go run ./internal/mutants [-v] [-from N] [-every N]
 package main
 
 import (
@@ -28,13 +28,15 @@ type mutant struct {
 func main() {
 	verbose := flag.Bool("v", false, "name those that are noticed too")
 	from := flag.Int("from", 1, "begin with this one, counted from the first")
+	every := flag.Int("every", 1, "try only one of so many")
 	flag.Parse()
 	if out, err := test(""); err != nil {
 		fatal(fmt.Errorf("the tests fail without a mutant: %s", out))
 	}
-	survivors, stale := 0, 0
-	for r := range tryAll(*from - 1) {
+	tried, survivors, stale := 0, 0, 0
+	for r := range tryAll(*from-1, max(*every, 1)) {
 		m := mutants[r.index]
+		tried++
 		switch {
 		case r.err != nil:
 			stale++
@@ -49,7 +51,7 @@ func main() {
 			fmt.Printf("noticed: %s: %q became %q\n", m.file, m.old, m.new)
 		}
 	}
-	fmt.Printf("mutants: %d tried, %d survived, %d stale\n", len(mutants)-*from+1, survivors, stale)
+	fmt.Printf("mutants: %d tried, %d survived, %d stale\n", tried, survivors, stale)
 	if survivors+stale > 0 {
 		os.Exit(1)
 	}
@@ -62,10 +64,10 @@ type result struct {
 	err     error
 }
 
-// tryAll tries the mutants from the first on, as many at a time as there are
-// processors.
-func tryAll(first int) <-chan result {
-	results, next := make(chan result), int64(first)-1
+// tryAll tries one of every so many mutants from the first on, as many at a time as
+// there are processors.
+func tryAll(first, every int) <-chan result {
+	results, next := make(chan result), int64(first-every)
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
@@ -75,7 +77,7 @@ func tryAll(first int) <-chan result {
 			}
 			defer os.RemoveAll(dir)
 			for {
-				i := int(atomic.AddInt64(&next, 1))
+				i := int(atomic.AddInt64(&next, int64(every)))
 				if i >= len(mutants) {
 					return
 				}
