@@ -107,6 +107,7 @@ func (s half) Execute(ctx context.Context, fn func(*kvstore.Tx) error) error {
 
 // The checker finds what is wrong with a store that is wrong.
 func TestBrokenStoresAreCaught(t *testing.T) {
+	tries := 0 // of all together
 	for name, wrap := range map[string]func(*kvstore.Store) store{
 		"stale get":      func(s *kvstore.Store) store { return &staleGet{Store: s, copies: map[string]kvstore.Entry{}} },
 		"lost write":     func(s *kvstore.Store) store { return &lostWrite{Store: s} },
@@ -115,22 +116,31 @@ func TestBrokenStoresAreCaught(t *testing.T) {
 		"half":           func(s *kvstore.Store) store { return half{s} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHistory()
-			s, err := kvstore.OpenMemory(kvstore.Options{Tables: kvstore.Tables(tables...), Clock: h.clock,
-				SweepEvery: -1, OnPanic: kvstore.FailCaller})
-			if err != nil {
-				t.Fatal(err)
-			}
-			use(t, h, s, wrap(s), crowd{clients: 8, each: 150}, toTheEnd)
-			result, unexplained := verdict(h)
-			if result != porcupine.Illegal {
-				t.Fatalf("the checker says %s about %d transactions", result, len(h.operations))
-			}
-			if !strings.Contains(unexplained, "no place") {
-				t.Errorf("it does not say where: %q", unexplained)
+			for !caught(t, wrap) {
+				if tries++; tries == 50 {
+					t.Fatal("the checker finds nothing in any history")
+				}
 			}
 		})
 	}
+}
+
+// caught reports whether the checker finds fault with one history. In some of them
+// a fault leaves no trace, as when what it lost was overwritten unread.
+func caught(t *testing.T, wrap func(*kvstore.Store) store) bool {
+	t.Helper()
+	h := newHistory()
+	s, err := kvstore.OpenMemory(kvstore.Options{Tables: kvstore.Tables(tables...), Clock: h.clock,
+		SweepEvery: -1, OnPanic: kvstore.FailCaller})
+	if err != nil {
+		t.Fatal(err)
+	}
+	use(t, h, s, wrap(s), crowd{clients: 8, each: 150}, toTheEnd)
+	result, unexplained := verdict(h)
+	if result == porcupine.Illegal && !strings.Contains(unexplained, "no place") {
+		t.Errorf("it does not say where: %q", unexplained)
+	}
+	return result == porcupine.Illegal
 }
 
 // What nobody was answered may have happened, at any later time, but once and for good.
