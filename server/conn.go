@@ -20,9 +20,11 @@ import (
 //
 // All of it runs on the connection's own goroutine; only wake is called by others.
 type conn struct {
-	srv *Server
-	lst *listener
-	nc  net.Conn
+	srv    *Server
+	lst    *listener
+	nc     net.Conn
+	pumper transport.Pumper // nc, if it can drive; nil: ordinary reads and writes
+	due    atomic.Int64     // when the clock wakes a pumped connection, Unix ns; 0: it does not
 
 	*work // borrowed; nil while nothing is going on
 
@@ -84,7 +86,9 @@ var works = sync.Pool{New: func() any { return &work{in: make([]byte, inputSize)
 var _ transport.Pump = (*conn)(nil)
 
 func newConn(l *listener, nc net.Conn) *conn {
-	return &conn{srv: l.srv, lst: l, nc: nc, until: after(time.Now(), l.limits.FirstByteTimeout)}
+	c := &conn{srv: l.srv, lst: l, nc: nc, until: after(time.Now(), l.limits.FirstByteTimeout)}
+	c.pumper, _ = nc.(transport.Pumper)
+	return c
 }
 
 // serve is the connection's goroutine.
@@ -97,9 +101,52 @@ func (c *conn) serve() {
 	}
 }
 
-// drive does with ordinary reads and writes what a pumping transport does with
-// readiness: it calls Step until that wants to leave or close.
+// drive calls Step until that wants to leave or close: the transport does, by
+// readiness, if it can.
 func (c *conn) drive() transport.Next {
+	if c.pumper == nil {
+		return c.loop()
+	}
+	for {
+		c.expect(c.until)
+		switch next := c.pumper.Pump(c, c.send); {
+		case next != transport.Park:
+			return next
+		case c.state.Load()&stateDrain != 0:
+			return c.loop() // which knows how a connection ends that is being drained
+		case !c.until.IsZero() && c.due.Load() == 0:
+			return c.expire() // the clock has said so
+		}
+	}
+}
+
+// expect has the clock wake a pumped connection at t; never, if that is zero.
+func (c *conn) expect(t time.Time) {
+	if c.pumper == nil {
+		return
+	}
+	if t.IsZero() {
+		c.due.Store(0)
+		return
+	}
+	c.due.Store(t.UnixNano())
+}
+
+// expire ends a connection whose time to send something is over.
+func (c *conn) expire() transport.Next {
+	if c.waiting == h1.PhaseIdle {
+		c.ending = endNow
+		return transport.Close
+	}
+	c.out = c.out[:0]
+	c.reject(408, nil)
+	_ = c.flush() // the connection ends either way
+	return transport.Close
+}
+
+// loop does with ordinary reads and writes what a pumping transport does with
+// readiness.
+func (c *conn) loop() transport.Next {
 	for n := 0; ; {
 		out, next := c.Step(n)
 		if len(out) > 0 && c.send(out) != nil {
@@ -122,15 +169,8 @@ func (c *conn) drive() transport.Next {
 			c.ending = endNow
 			return transport.Close
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if c.waiting == h1.PhaseIdle {
-				c.ending = endNow
-				return transport.Close
-			}
-			c.reject(408, nil)
-			_ = c.flush() // the connection ends either way
-			return transport.Close
+			return c.expire()
 		}
-		c.ending = endNow // the answer to what came before is still due
 	}
 }
 
@@ -154,6 +194,7 @@ func (c *conn) Buffer() []byte {
 func (c *conn) Step(n int) (out []byte, next transport.Next) {
 	if c.work == nil {
 		if n < 0 {
+			c.ending = endNow
 			return nil, transport.Close
 		}
 		return nil, transport.Park
@@ -162,6 +203,7 @@ func (c *conn) Step(n int) (out []byte, next transport.Next) {
 	if n > 0 {
 		c.w += n
 	} else if n < 0 {
+		c.ending = endNow // the answer to what came before is still due
 		c.proto.CloseInput()
 	}
 	for len(c.out) < batchSize {
@@ -208,8 +250,10 @@ func (c *conn) wait() ([]byte, transport.Next) {
 		return c.out, transport.More // once it is written we park
 	case phase == h1.PhaseIdle && c.waiting != h1.PhaseIdle:
 		c.until = after(c.now, c.lst.limits.IdleTimeout)
+		c.expect(c.until)
 	case phase == h1.PhaseHead && c.waiting != h1.PhaseHead:
 		c.until = after(time.Now(), c.lst.limits.HeadTimeout)
+		c.expect(c.until)
 	}
 	c.waiting = phase
 	if phase == h1.PhaseIdle && c.r == c.w && c.used == c.mark {
@@ -288,7 +332,11 @@ const (
 // wake ends a parked connection, hurries a lingering one, and tells a busy one
 // that this exchange is its last. It is called with Server.mu held.
 func (c *conn) wake() {
-	switch was := c.state.Or(stateDrain); {
+	was := c.state.Or(stateDrain)
+	if c.pumper != nil {
+		c.pumper.Wake()
+	}
+	switch {
 	case was&stateParked != 0:
 		_ = c.nc.SetReadDeadline(longAgo)
 	case was&stateLinger != 0:

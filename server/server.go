@@ -38,6 +38,9 @@ type Server struct {
 	listeners map[*listener]struct{}
 	conns     map[*conn]struct{}
 	idle      chan struct{} // closed when draining and no connection is left
+	clock     *time.Timer   // see tick; nil until the first connection
+	ticking   bool          // the clock runs
+	shortest  time.Duration // that a connection may wait
 }
 
 // Listener is a net.Listener with what is its own; zero fields are the Server's.
@@ -80,6 +83,7 @@ func New(h Handler, cfg Config) *Server {
 		listeners: make(map[*listener]struct{}),
 		conns:     make(map[*conn]struct{}),
 		idle:      make(chan struct{}),
+		shortest:  overTimeout,
 	}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.leaving, s.leave = context.WithCancel(s.base)
@@ -162,6 +166,9 @@ func (l *listener) start(nc net.Conn) {
 	}
 	l.conns++
 	s.conns[c] = struct{}{}
+	if c.pumper != nil {
+		s.wind()
+	}
 	s.mu.Unlock()
 	go c.serve()
 }
@@ -186,6 +193,7 @@ func (s *Server) track(l *listener) bool {
 		return false
 	}
 	s.listeners[l] = struct{}{}
+	s.shortest = min(s.shortest, l.limits.shortestWait())
 	return true
 }
 

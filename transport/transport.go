@@ -8,6 +8,8 @@
 // errors that pass.
 package transport
 
+import "net"
+
 // Next is what a Pump wants done after its output has been written.
 type Next uint8
 
@@ -46,4 +48,38 @@ type Pump interface {
 	// call of Buffer or Step. A Step after -1 may still answer: the peer may only
 	// have finished sending.
 	Step(n int) (out []byte, next Next)
+}
+
+// A Pumper is a connection that can drive a Pump by readiness: it reads when bytes
+// are there, writes at once, and waits with nothing borrowed. The ordinary methods
+// of a connection do the same at a higher price.
+type Pumper interface {
+	net.Conn
+
+	// Pump drives p, beginning with Step(0), for as long as that asks for Park or
+	// More, and returns what else it asked for, Leave or Close, or Park if Wake
+	// was called. What the peer does not take at once is handed to slow, which
+	// writes it with Write, for as long as it thinks right; after an error of it the
+	// result is Close.
+	//
+	// Pump is one goroutine's at a time. It takes a read deadline away. While it
+	// goes on, Read must not be called; Write may be, from within Step too, and
+	// Close cuts the connection and leaves the rest to the end of Pump.
+	Pump(p Pump, slow func(rest []byte) error) Next
+
+	// Wake ends a Pump that waits, or the next one as soon as it would wait. It
+	// does not disturb a Step that goes on. It may be called at any time, also when
+	// the connection is closed.
+	Wake()
+}
+
+// A Watcher is a connection that can tell when its peer goes away while nobody
+// reads.
+type Watcher interface {
+	// Watch calls gone, on a goroutine of the transport's, when the peer has
+	// finished sending, and perhaps once more when the connection is broken, which
+	// is what reset says: it may have been reset, or closed on both sides. If that
+	// has happened already gone is called before Watch returns. gone must not
+	// block. It replaces the one of an earlier call; nil is none.
+	Watch(gone func(reset bool)) error
 }

@@ -42,6 +42,11 @@ func control(c Config, reusePort bool) func(network, address string, rc syscall.
 }
 
 func setOptions(fd int, c Config, reusePort bool) error {
+	if !c.Nagle { // package net sets it on connections that it accepts, and these are not
+		if err := syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1); err != nil {
+			return fmt.Errorf("TCP_NODELAY: %w", err)
+		}
+	}
 	if reusePort {
 		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, soReusePort(), 1); err != nil {
 			return fmt.Errorf("SO_REUSEPORT: %w", err)

@@ -98,8 +98,14 @@ func (c Config) withDefaults() Config {
 // and counts them: see transport.Listener, whose methods it has.
 type Listener struct {
 	*transport.Listener
-	socket *net.TCPListener
+	socket listener
 	nagle  bool
+}
+
+// listener is what a platform's listening socket can do.
+type listener interface {
+	net.Listener
+	syscall.Conn
 }
 
 // Listen opens the socket, sets its options and starts to listen: when it
@@ -120,12 +126,15 @@ func Listen(c Config) (*Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tcp: %w", err)
 	}
-	socket := ln.(*net.TCPListener)
 	if c.Backlog > 0 {
-		if err := setBacklog(socket, min(c.Backlog, math.MaxInt32)); err != nil {
-			socket.Close()
+		if err := setBacklog(ln.(*net.TCPListener), min(c.Backlog, math.MaxInt32)); err != nil {
+			ln.Close()
 			return nil, fmt.Errorf("tcp: listen %s: backlog: %w", c.Addr, err)
 		}
+	}
+	socket, err := accepting(ln.(*net.TCPListener))
+	if err != nil {
+		return nil, fmt.Errorf("tcp: listen %s: %w", c.Addr, err)
 	}
 	return &Listener{Listener: transport.NewListener(socket), socket: socket, nagle: c.Nagle}, nil
 }
@@ -159,13 +168,13 @@ func ListenN(c Config, n int) ([]*Listener, error) {
 }
 
 // Accept returns the next connection, with the options of the listener's
-// Config. It has CloseWrite, CloseRead, SyscallConn and ReadFrom as
-// *net.TCPConn has them; the caller closes it.
+// Config. It has CloseWrite, CloseRead, SetLinger, SyscallConn and ReadFrom as
+// *net.TCPConn has them, and on Linux it is a transport.Pumper and a
+// transport.Watcher; the caller closes it.
 func (l *Listener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err == nil && l.nagle {
-		// It fails only when the peer is gone already, as the first read will say.
-		conn.(*net.TCPConn).SetNoDelay(false)
+		setNagle(conn)
 	}
 	return conn, err
 }

@@ -15,7 +15,7 @@ const refused = syscall.Errno(10061)
 
 // listen leaves the socket to package net, which removes the file on close,
 // and so returns no name.
-func listen(c Config) (*net.UnixListener, *name, error) {
+func listen(c Config) (listener, *name, error) {
 	for option, asked := range map[string]bool{
 		"Mode": c.Mode != 0, "UID": c.UID > 0, "GID": c.GID > 0, "Backlog": c.Backlog > 0,
 	} {
@@ -32,7 +32,10 @@ func listen(c Config) (*net.UnixListener, *name, error) {
 		return nil, nil, err
 	}
 	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: c.Path, Net: "unix"})
-	return ln, nil, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return ln, nil, nil
 }
 
 // tryLock does without: there is no flock here.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
-	"net"
 	"os"
 	"syscall"
 )
@@ -17,7 +16,7 @@ const refused = syscall.ECONNREFUSED
 
 // listen makes the socket step by step, because package net leaves nothing to
 // do between bind and listen. The name is nil when there is no file.
-func listen(c Config) (*net.UnixListener, *name, error) {
+func listen(c Config) (listener, *name, error) {
 	socket, err := newSocket(c.Path)
 	if err != nil {
 		return nil, nil, err
@@ -41,7 +40,7 @@ func listen(c Config) (*net.UnixListener, *name, error) {
 }
 
 // listenFile is listen for a file, all of it with the directory locked.
-func listenFile(socket *os.File, c Config, n *name) (*net.UnixListener, error) {
+func listenFile(socket *os.File, c Config, n *name) (listener, error) {
 	unlock, err := n.lock()
 	if err != nil {
 		return nil, err
@@ -58,7 +57,7 @@ func listenFile(socket *os.File, c Config, n *name) (*net.UnixListener, error) {
 }
 
 // bind gives the socket its name, the file its mode and owner, and listens.
-func bind(socket *os.File, c Config, n *name) (*net.UnixListener, error) {
+func bind(socket *os.File, c Config, n *name) (listener, error) {
 	fd := int(socket.Fd())
 	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: c.Path}); err != nil {
 		return nil, os.NewSyscallError("bind", err)
@@ -75,11 +74,7 @@ func bind(socket *os.File, c Config, n *name) (*net.UnixListener, error) {
 	if err := syscall.Listen(fd, backlog); err != nil {
 		return nil, os.NewSyscallError("listen", err)
 	}
-	ln, err := net.FileListener(socket)
-	if err != nil {
-		return nil, err
-	}
-	return ln.(*net.UnixListener), nil
+	return accepting(socket, c.Path)
 }
 
 // own gives the socket that was just bound its mode and owner. The directory is

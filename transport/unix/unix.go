@@ -60,12 +60,19 @@ type Config struct {
 // A Listener accepts connections on a Unix socket. Its Accept waits out the
 // errors that pass and counts them: see transport.Listener, whose methods it
 // has. A connection of it is a net.Conn that has CloseWrite, CloseRead,
-// SyscallConn and ReadFrom as *net.UnixConn has them.
+// SyscallConn and ReadFrom as *net.UnixConn has them; on Linux it is a
+// transport.Pumper and a transport.Watcher.
 type Listener struct {
 	*transport.Listener
-	socket *net.UnixListener
+	socket listener
 	name   *name     // nil when there is no file of ours to remove
 	once   sync.Once // guards the removal
+}
+
+// listener is what a platform's listening socket can do.
+type listener interface {
+	net.Listener
+	syscall.Conn
 }
 
 // Listen makes the socket and starts to listen: when it returns, clients can

@@ -1,0 +1,235 @@
+package socket
+
+import (
+	"os"
+	"syscall"
+	"time"
+
+	"postern/transport"
+)
+
+// Bits of Conn.state.
+const (
+	parked uint32 = 1 << iota // Pump waits for readiness
+	woken                     // Wake was called
+	ended                     // the hang-up set has an event: read once more
+	joined                    // to the hang-up set
+)
+
+// Pump implements transport.Pumper. It runs p inside one RawConn.Read of the
+// descriptor, whose callback returns false to wait: the runtime resets its note of
+// readiness only when RawConn.Read is entered, so whatever arrives while the
+// callback runs makes the next wait return at once. So waiting needs no read that
+// finds nothing, and the callback may read and write without a word to the
+// scheduler.
+//
+// Nothing in it may call Read, whose lock is held here. A handler that blocks holds
+// up its own connection only.
+func (c *Conn) Pump(p transport.Pump, slow func(rest []byte) error) transport.Next {
+	c.mu.Lock()
+	if c.closed || c.driving {
+		c.mu.Unlock()
+		return transport.Close
+	}
+	c.driving = true
+	timed := c.timed
+	c.timed = false
+	c.mu.Unlock()
+
+	c.pump, c.slow, c.next, c.fresh, c.over = p, slow, transport.Park, true, false
+	c.drive(timed)
+	c.pump, c.slow = nil, nil
+
+	c.mu.Lock()
+	c.driving = false
+	c.settle(parked) // a wake that came too late is for the next Pump
+	closed := c.closed
+	c.mu.Unlock()
+	if closed {
+		_ = c.release() // whoever called Close did not wait for its error
+		return transport.Close
+	}
+	return c.next
+}
+
+// drive pumps until c.next says how it ended.
+func (c *Conn) drive(timed bool) {
+	f := c.file.Load()
+	if c.bare = f == nil; c.bare {
+		if c.turn(uintptr(c.fd)) {
+			return
+		}
+		c.bare = false
+		f, _ = c.polled() // it is open: nobody else closes it now
+	}
+	if timed {
+		_ = f.SetReadDeadline(time.Time{}) // if it fails, so does the read
+	}
+	if c.raw == nil {
+		c.raw, _ = f.SyscallConn()
+		c.ready = c.turn
+	}
+	for {
+		switch err := c.raw.Read(c.ready); {
+		case err == nil:
+			return
+		case !os.IsTimeout(err): // the poller does not know it: out of memory
+			c.next = transport.Close
+			return
+		}
+		c.mu.Lock()
+		was := c.settle(parked | woken | ended)
+		c.mu.Unlock()
+		if was&woken != 0 {
+			c.next = transport.Park
+			return
+		}
+	}
+}
+
+// turn is the callback. It goes on for as long as there is something to read or to
+// answer; then it returns false to wait for more, or true when c.next says why the
+// pumping ends.
+func (c *Conn) turn(fd uintptr) (end bool) {
+	if c.state.And(^parked)&(woken|ended) != 0 {
+		c.mu.Lock() // who wakes a parked connection moves its deadline
+		c.settle(0)
+		c.mu.Unlock()
+	}
+	if c.fresh {
+		c.fresh = false
+		if c.step(fd, 0) {
+			return true
+		}
+	}
+	for {
+		p := c.pump.Buffer()
+		n, errno := recv(fd, p)
+		switch {
+		case errno == syscall.EINTR:
+			continue
+		case errno == syscall.EAGAIN:
+			if c.step(fd, 0) { // takes its buffer back
+				return true
+			}
+		case errno != 0 || n == 0:
+			c.over = true
+			return c.step(fd, -1)
+		default:
+			if c.step(fd, n) {
+				return true
+			}
+		}
+		if n == len(p) {
+			continue
+		}
+		// Drained: what arrives from here on makes the wait end.
+		switch c.park() {
+		case waits:
+			return false
+		case ends:
+			c.next = transport.Park
+			return true
+		}
+	}
+}
+
+// step hands n new bytes to the Pump and writes what comes of them. It reports
+// whether the pumping ends, as c.next says.
+func (c *Conn) step(fd uintptr, n int) (end bool) {
+	for {
+		out, next := c.pump.Step(n)
+		if len(out) > 0 && !c.write(fd, out) {
+			next = transport.Close
+		}
+		switch {
+		case next == transport.More:
+			n = 0
+			continue
+		case next != transport.Park:
+			c.next = next
+			return true
+		case c.over: // nothing will ever come
+			c.next = transport.Close
+			return true
+		}
+		return false
+	}
+}
+
+// write writes out, at once if the peer takes it. It reports whether all of it was
+// written.
+func (c *Conn) write(fd uintptr, out []byte) bool {
+	n, errno := send(fd, out)
+	switch errno {
+	case 0:
+		out = out[n:]
+	case syscall.EAGAIN, syscall.EINTR:
+	default:
+		return false
+	}
+	return len(out) == 0 || c.slow(out) == nil
+}
+
+// What park says.
+type parking uint8
+
+const (
+	waits parking = iota // return false from the callback
+	reads                // look for input once more
+	ends                 // Wake was called
+)
+
+// park says whether the connection waits for readiness now. From its first wait on
+// it is in the hang-up set.
+func (c *Conn) park() parking {
+	if c.bare {
+		if c.state.And(^woken)&woken != 0 {
+			return ends
+		}
+		return waits // for the poller; then all of it comes again
+	}
+	if c.state.Load()&joined == 0 {
+		c.mu.Lock()
+		_ = c.join()
+		c.mu.Unlock()
+	}
+	if c.state.Or(parked)&(woken|ended) == 0 {
+		return waits
+	}
+	c.mu.Lock()
+	was := c.settle(parked | woken | ended)
+	c.mu.Unlock()
+	if was&woken != 0 {
+		return ends
+	}
+	return reads
+}
+
+// settle clears bits of the state, returns what it was, and takes a deadline back
+// that stir has set. c.mu is held.
+func (c *Conn) settle(bits uint32) (was uint32) {
+	was = c.state.And(^bits)
+	if c.moved {
+		c.moved = false
+		_ = c.file.Load().SetReadDeadline(time.Time{}) // if it fails, so does the read
+	}
+	return was
+}
+
+// stir sets a bit, and ends the wait of a connection that is parked. c.mu is held.
+func (c *Conn) stir(bit uint32) {
+	if c.state.Or(bit)&parked != 0 {
+		c.moved = true
+		_ = c.file.Load().SetReadDeadline(longAgo) // if it fails, nobody waits
+	}
+}
+
+var longAgo = time.Unix(1, 0)
+
+// Wake implements transport.Pumper.
+func (c *Conn) Wake() {
+	c.mu.Lock()
+	c.stir(woken)
+	c.mu.Unlock()
+}
