@@ -1,51 +1,127 @@
 package server
 
 import (
-	"math"
+	"sync/atomic"
 	"time"
 )
 
-// The clock wakes pumped connections whose time is over. Giving each a deadline of
-// its own would cost more than anything else that a small request needs; a number
-// in each, looked at when the first of them can be due, costs next to nothing.
+// The clock wakes pumped connections whose time is over, and tells them roughly how
+// late it is. Giving each a deadline of its own, or asking the system for the time,
+// would cost more than most else that a small request needs; a number in each,
+// looked at when the first of them can be due, costs next to nothing. It ticks
+// while requests come, and sleeps until somebody is due when none do.
+type clock struct {
+	timer    *time.Timer // nil until the first connection; guarded by Server.mu, as all but coarse is
+	ticking  bool
+	shortest time.Duration // that a connection may wait
+	look     time.Time     // when to look at the connections next
+	seen     uint64        // requests, at the last tick
 
-// resolution is how late a timeout of a pumped connection may come.
-const resolution = 10 * time.Millisecond
+	coarse atomic.Pointer[time.Time] // the time, a tick old at most; nil while it sleeps
+}
+
+// tickTime is how old the coarse time may be, and resolution how late a timeout of
+// a pumped connection may come beside that.
+const (
+	tickTime   = 100 * time.Millisecond
+	resolution = 10 * time.Millisecond
+)
+
+// clockTime returns the time, or for pumped connections roughly that.
+func (c *conn) clockTime() time.Time {
+	if c.pumper == nil || c.srv.records != nil {
+		return time.Now()
+	}
+	if t := c.srv.clock.coarse.Load(); t != nil {
+		return *t
+	}
+	return c.srv.rouse()
+}
+
+// rouse makes the clock tick again.
+func (s *Server) rouse() time.Time {
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.clock.timer != nil {
+		s.clock.coarse.Store(&now)
+		s.clock.timer.Reset(s.clock.period())
+	}
+	return now
+}
+
+// period is the time between ticks: short enough for the shortest timeout.
+func (k *clock) period() time.Duration {
+	return max(min(tickTime, k.shortest/8), time.Millisecond)
+}
 
 // wind starts the clock unless it runs. s.mu is held.
 func (s *Server) wind() {
+	k := &s.clock
 	switch {
-	case s.ticking:
+	case k.ticking:
 		return
-	case s.clock == nil:
-		s.clock = time.AfterFunc(s.shortest, func() { s.tick(time.Now()) })
+	case k.timer == nil:
+		k.timer = time.AfterFunc(k.period(), func() { s.tick(time.Now()) })
 	default:
-		s.clock.Reset(s.shortest)
+		k.timer.Reset(k.period())
 	}
-	s.ticking = true
+	k.ticking = true
+	k.look = time.Time{}
 }
 
-// tick wakes the connections that are due at now, and sets the clock to when the
-// next one can be: none that begins to wait from now on is due before the shortest
-// timeout. It stops when there is no connection.
+// tick wakes the connections that are due at now, and sets the clock to its next
+// tick. It stops when there is no connection.
 func (s *Server) tick(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ticking = len(s.conns) > 0; !s.ticking {
+	k := &s.clock
+	if k.ticking = len(s.conns) > 0; !k.ticking {
+		k.coarse.Store(nil)
 		return
 	}
-	first := int64(math.MaxInt64)
+	if !now.Before(k.look) {
+		k.look = s.wakeDue(now)
+	}
+	seen := s.requests.Load()
+	if seen == k.seen {
+		k.coarse.Store(nil)
+		k.timer.Reset(k.look.Sub(now))
+		return
+	}
+	k.seen = seen
+	k.coarse.Store(&now)
+	k.timer.Reset(min(k.period(), k.look.Sub(now)))
+}
+
+// wakeDue wakes the connections that are due at now. It returns when to look again:
+// none that begins to wait from now on is due before the shortest timeout. s.mu is
+// held.
+func (s *Server) wakeDue(now time.Time) (look time.Time) {
+	age := int64(now.Sub(s.born))
+	next := age + int64(s.clock.shortest)
 	for c := range s.conns {
 		due := c.due.Load()
 		switch {
 		case due == 0:
-		case due > now.UnixNano():
-			first = min(first, due)
+		case due > age:
+			next = min(next, due)
 		case c.due.CompareAndSwap(due, 0):
 			c.pumper.Wake()
 		}
 	}
-	s.clock.Reset(max(min(s.shortest, time.Duration(first-now.UnixNano())), resolution))
+	return now.Add(max(time.Duration(next-age), resolution))
+}
+
+// expect has the clock wake a pumped connection at t; never, if that is zero.
+func (c *conn) expect(t time.Time) {
+	switch {
+	case c.pumper == nil:
+	case t.IsZero():
+		c.due.Store(0)
+	default:
+		c.due.Store(int64(t.Sub(c.srv.born)))
+	}
 }
 
 // shortestWait returns the shortest time that a connection of this listener may be

@@ -24,7 +24,7 @@ type conn struct {
 	lst    *listener
 	nc     net.Conn
 	pumper transport.Pumper // nc, if it can drive; nil: ordinary reads and writes
-	due    atomic.Int64     // when the clock wakes a pumped connection, Unix ns; 0: it does not
+	due    atomic.Int64     // when the clock wakes a pumped connection, ns since Server.born; 0: it does not
 
 	*work // borrowed; nil while nothing is going on
 
@@ -33,6 +33,7 @@ type conn struct {
 	waiting h1.Phase // what until was set for
 	until   time.Time
 	over    bool   // past MaxConns: answer 503
+	resting bool   // idle, once out is written
 	broken  bool   // nothing more can be said
 	ending  ending // how to close
 	state   atomic.Uint32
@@ -120,18 +121,6 @@ func (c *conn) drive() transport.Next {
 	}
 }
 
-// expect has the clock wake a pumped connection at t; never, if that is zero.
-func (c *conn) expect(t time.Time) {
-	if c.pumper == nil {
-		return
-	}
-	if t.IsZero() {
-		c.due.Store(0)
-		return
-	}
-	c.due.Store(t.UnixNano())
-}
-
 // expire ends a connection whose time to send something is over.
 func (c *conn) expire() transport.Next {
 	if c.waiting == h1.PhaseIdle {
@@ -199,6 +188,11 @@ func (c *conn) Step(n int) (out []byte, next transport.Next) {
 		}
 		return nil, transport.Park
 	}
+	if c.resting {
+		if c.resting = false; n == 0 { // it has been written, and nothing else is here
+			return nil, c.rest(h1.PhaseIdle)
+		}
+	}
 	c.out = c.out[:0]
 	if n > 0 {
 		c.w += n
@@ -246,8 +240,17 @@ func (c *conn) wait() ([]byte, transport.Next) {
 	switch {
 	case phase == h1.PhaseBody:
 		return c.out, transport.Leave
-	case len(c.out) > 0:
-		return c.out, transport.More // once it is written we park
+	case len(c.out) > 0: // once it is written we park
+		c.resting = phase == h1.PhaseIdle && c.r == c.w && c.used == c.mark
+		return c.out, transport.More
+	default:
+		return nil, c.rest(phase)
+	}
+}
+
+// rest is how a connection waits that has nothing to say.
+func (c *conn) rest(phase h1.Phase) transport.Next {
+	switch {
 	case phase == h1.PhaseIdle && c.waiting != h1.PhaseIdle:
 		c.until = after(c.now, c.lst.limits.IdleTimeout)
 		c.expect(c.until)
@@ -259,7 +262,7 @@ func (c *conn) wait() ([]byte, transport.Next) {
 	if phase == h1.PhaseIdle && c.r == c.w && c.used == c.mark {
 		c.release()
 	}
-	return nil, transport.Park
+	return transport.Park
 }
 
 // release gives back what is borrowed. The protocol's state goes with it: between

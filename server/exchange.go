@@ -37,8 +37,7 @@ func (c *conn) begin() {
 			head:     head,
 			proto:    &c.proto,
 			listener: c.lst.Name,
-			remote:   c.nc.RemoteAddr(),
-			local:    c.nc.LocalAddr(),
+			peers:    c.nc,
 			maxBody:  c.lst.limits.MaxBody,
 			base:     c.srv.base,
 			leaving:  c.srv.leaving,
@@ -81,7 +80,7 @@ func (c *conn) refusal(head *h1.Head) int {
 // unknownExpectation reports whether an HTTP/1.1 client expects something other
 // than 100-continue (RFC 9110 10.1.1).
 func unknownExpectation(head *h1.Head) bool {
-	if head.Version() == h1.HTTP10 {
+	if _, ok := head.Get(h1.FieldExpect); !ok || head.Version() == h1.HTTP10 {
 		return false
 	}
 	for v := range head.Values(h1.FieldExpect) {
@@ -111,7 +110,7 @@ func (c *conn) answer() {
 	default:
 		resp = c.render(c.early, nil)
 	}
-	c.now = time.Now()
+	c.now = c.clockTime()
 	c.respond(resp)
 	c.end()
 }

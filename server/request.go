@@ -26,8 +26,7 @@ type Request struct {
 	proto    *h1.ServerConn // has the trailer section in the end, or
 	trailer  *h1.Head       // here it is
 	listener string
-	remote   net.Addr
-	local    net.Addr
+	peers    peers
 	maxBody  int64
 	body     requestBody
 
@@ -36,6 +35,18 @@ type Request struct {
 	ctx     context.Context // once asked for
 	cancel  context.CancelFunc
 }
+
+// peers knows the connection's two addresses, which most handlers never ask for.
+type peers interface {
+	RemoteAddr() net.Addr
+	LocalAddr() net.Addr
+}
+
+// noPeers is the connection of requests that come from nowhere.
+type noPeers struct{}
+
+func (noPeers) RemoteAddr() net.Addr  { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+func (n noPeers) LocalAddr() net.Addr { return n.RemoteAddr() }
 
 // NewRequest makes a request as a client of that method, request-target, body and
 // fields would, for testing handlers by calling them. Host is "test" unless given.
@@ -63,8 +74,7 @@ func NewRequest(method, target string, body io.Reader, fields ...Field) *Request
 	if path, _ := splitTarget(c.Request()); !validEscapes(path) {
 		panic(fmt.Sprintf("server: NewRequest(%q, %q): bad escape in the path", method, target))
 	}
-	addr := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}
-	r := &Request{head: c.Request().Clone(), trailer: c.Trailer(), listener: "test", remote: addr, local: addr,
+	r := &Request{head: c.Request().Clone(), trailer: c.Trailer(), listener: "test", peers: noPeers{},
 		maxBody: defaults.MaxBody, base: context.Background(), leaving: context.Background()}
 	r.body = requestBody{more: body, done: body == nil}
 	return r
@@ -151,10 +161,10 @@ func (r *Request) ContentLength() int64 {
 func (r *Request) Listener() string { return r.listener }
 
 // RemoteAddr returns the client's address.
-func (r *Request) RemoteAddr() net.Addr { return r.remote }
+func (r *Request) RemoteAddr() net.Addr { return r.peers.RemoteAddr() }
 
 // LocalAddr returns the address that the client connected to.
-func (r *Request) LocalAddr() net.Addr { return r.local }
+func (r *Request) LocalAddr() net.Addr { return r.peers.LocalAddr() }
 
 // Clone returns a copy that stays valid after the handler has returned. It has no
 // body, and its context is not cancelled when the exchange ends.

@@ -32,15 +32,14 @@ type Server struct {
 	draining atomic.Bool // Shutdown or Close has begun
 	requests atomic.Uint64
 	stamp    atomic.Pointer[dateStamp]
+	born     time.Time
+	clock    clock
 
 	mu        sync.Mutex
 	closed    bool // Close has begun
 	listeners map[*listener]struct{}
 	conns     map[*conn]struct{}
 	idle      chan struct{} // closed when draining and no connection is left
-	clock     *time.Timer   // see tick; nil until the first connection
-	ticking   bool          // the clock runs
-	shortest  time.Duration // that a connection may wait
 }
 
 // Listener is a net.Listener with what is its own; zero fields are the Server's.
@@ -83,7 +82,8 @@ func New(h Handler, cfg Config) *Server {
 		listeners: make(map[*listener]struct{}),
 		conns:     make(map[*conn]struct{}),
 		idle:      make(chan struct{}),
-		shortest:  overTimeout,
+		born:      time.Now(),
+		clock:     clock{shortest: overTimeout},
 	}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.leaving, s.leave = context.WithCancel(s.base)
@@ -193,7 +193,7 @@ func (s *Server) track(l *listener) bool {
 		return false
 	}
 	s.listeners[l] = struct{}{}
-	s.shortest = min(s.shortest, l.limits.shortestWait())
+	s.clock.shortest = min(s.clock.shortest, l.limits.shortestWait())
 	return true
 }
 
