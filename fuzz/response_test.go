@@ -80,10 +80,10 @@ func refRespEarly(got, want refRespResult) bool {
 		})
 }
 
-// refRespDrive reads in with a client. It returns how many of the requests could be
-// sent: nothing is behind an offer.
-func refRespDrive(t testing.TB, in []byte, setup refRespSetup) (res refRespResult, sent int, err error) {
-	var c h1.ClientConn
+// refRespOpen returns a client that has sent the requests, and how many of them could
+// be sent: nothing is behind an offer.
+func refRespOpen(t testing.TB, setup refRespSetup) (c *h1.ClientConn, sent int) {
+	c = new(h1.ClientConn)
 	l, f := setup.limits, setup.flags
 	c.Reset(&h1.Config{MaxHead: l.maxHead, MaxFields: l.maxFields, MaxTrailer: l.maxTrailer, MaxTrailerFields: l.maxTrailerFields,
 		MaxChunkLine: l.maxChunkLine, MaxChunkOverhead: l.maxChunkOverhead, MaxBody: l.maxBody, MaxInfo: l.maxInfo, MaxPending: 4,
@@ -92,7 +92,12 @@ func refRespDrive(t testing.TB, in []byte, setup refRespSetup) (res refRespResul
 	for _, r := range setup.requests {
 		questions = append(questions, h1test.Question{Method: r.method, Upgrade: r.offersUpgrade, TECoding: r.offersTE, Close: r.close})
 	}
-	sent = len(h1test.Ask(t, &c, questions))
+	return c, len(h1test.Ask(t, c, questions))
+}
+
+// refRespDrive reads in with a client. It returns how many of the requests were sent.
+func refRespDrive(t testing.TB, in []byte, setup refRespSetup) (res refRespResult, sent int, err error) {
+	c, sent := refRespOpen(t, setup)
 	in = slices.Clone(in) // folded lines are overwritten
 	for {
 		ev, n, fault := c.Next(in)
