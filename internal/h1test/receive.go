@@ -21,28 +21,36 @@ func Ask(t TB, c *h1.ClientConn, questions []Question) []Question {
 		if !c.CanBegin() {
 			return questions[:i]
 		}
-		target, host := "/", "a:80"
-		if q.Method == "CONNECT" {
-			target = host
-		}
-		w := c.Begin(nil, q.Method, target, host)
-		if q.Upgrade {
-			w.Field("Upgrade", "x, y")
-		}
-		if q.TECoding {
-			w.Field("TE", "trailers, gzip")
-		}
-		if q.Close {
-			w.Close()
-		}
-		if _, err := w.End(); err != nil {
-			t.Fatalf("%+v refused: %v", q, err)
-		}
-		if _, err := c.AppendEnd(nil); err != nil {
-			t.Fatalf("the end of %+v refused: %v", q, err)
-		}
+		ask(t, c, q)
 	}
 	return questions
+}
+
+// ask returns a question's bytes.
+func ask(t TB, c *h1.ClientConn, q Question) []byte {
+	t.Helper()
+	target, host := "/", "a:80"
+	if q.Method == "CONNECT" {
+		target = host
+	}
+	w := c.Begin(nil, q.Method, target, host)
+	if q.Upgrade {
+		w.Field("Upgrade", "x, y")
+	}
+	if q.TECoding {
+		w.Field("TE", "trailers, gzip")
+	}
+	if q.Close {
+		w.Close()
+	}
+	out, err := w.End()
+	if err != nil {
+		t.Fatalf("%+v refused: %v", q, err)
+	}
+	if out, err = c.AppendEnd(out); err != nil {
+		t.Fatalf("the end of %+v refused: %v", q, err)
+	}
+	return out
 }
 
 // Receive feeds the pieces to a fresh client that has asked the questions and
