@@ -22,8 +22,8 @@ func seeds(f *testing.F, add func(in []byte)) {
 
 // FuzzServer holds any input to the laws: where it is cut changes nothing, every
 // byte is accounted for, events form sentences, an accepted head has one framing,
-// and nothing follows an error or a close. The second argument draws the cuts, the
-// third the limits.
+// nothing follows an error or a close, and what is forwarded once is forwarded the
+// same again. The second argument draws the cuts, the third the limits.
 func FuzzServer(f *testing.F) {
 	seeds(f, func(in []byte) { f.Add(in, uint64(0x0807060504030201), false) })
 	f.Fuzz(func(t *testing.T, in []byte, sizes uint64, small bool) {
@@ -35,6 +35,7 @@ func FuzzServer(f *testing.F) {
 		play := func(pieces [][]byte) []string { return h1test.Serve(t, cfg, pieces) }
 		h1test.Split(t, play, in, h1test.Bytewise)
 		h1test.Split(t, play, in, sized(sizes))
+		h1test.ForwardRequests(t, cfg, in)
 	})
 }
 
@@ -75,6 +76,7 @@ func FuzzClient(f *testing.F) {
 		play := func(pieces [][]byte) []string { return receive(&lenient, pieces) }
 		h1test.Split(t, play, in, h1test.Bytewise)
 		h1test.Split(t, play, in, sized(sizes))
+		h1test.ForwardResponses(t, &lenient, asked, in)
 	})
 }
 
