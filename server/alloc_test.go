@@ -4,12 +4,16 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	"postern/transport"
 )
 
 // silent is a connection that is never read or written: the test calls Step.
 type silent struct{ net.Conn }
+
+func (silent) Pump(transport.Pump, func([]byte) error) transport.Next { return transport.Close }
+func (silent) Wake()                                                  {}
 
 var someAddr = &net.TCPAddr{}
 
@@ -23,6 +27,8 @@ func (nowhere) Addr() net.Addr { return someAddr }
 func handDriven(h Handler) *conn {
 	s := New(h, Config{Log: slog.New(slog.DiscardHandler)})
 	l := &listener{Listener: Listener{Listener: nowhere{}, Handler: h, Name: "test"}, srv: s, limits: s.limits}
+	now := time.Now()
+	s.clock.coarse.Store(&now)
 	return newConn(l, silent{})
 }
 
