@@ -107,7 +107,11 @@ func (s *ServerConn) Begin(dst []byte, status int) HeadWriter {
 	w := HeadWriter{c: &s.conn, kind: responseHead, dst: dst, start: len(dst), status: status, length: -1}
 	w.err = s.mayRespond(status) // 0 too is an error: a status that is none
 	if w.err == 0 {
-		w.dst = appendStatusLine(dst, status, StatusText(status))
+		reason := "OK"
+		if status != 200 {
+			reason = StatusText(status)
+		}
+		w.dst = appendStatusLine(dst, status, reason)
 		w.fields = len(w.dst)
 	}
 	return w
@@ -278,6 +282,9 @@ func (s *ServerConn) AppendErrorResponse(dst []byte, err error) ([]byte, error) 
 func noContent(status int) bool { return status < 200 || status == 204 || status == 304 }
 
 func appendStatusLine(dst []byte, status int, reason string) []byte {
+	if status == 200 && reason == "OK" {
+		return append(dst, "HTTP/1.1 200 OK\r\n"...)
+	}
 	dst = append(dst, "HTTP/1.1 "...)
 	dst = strconv.AppendInt(dst, int64(status), 10)
 	dst = append(dst, ' ') // stands even before an empty reason (RFC 9112 4)

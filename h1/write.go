@@ -237,9 +237,9 @@ func (w *HeadWriter) end() Code {
 func (w *HeadWriter) framing(kind outKind) {
 	switch {
 	case w.length >= 0:
-		w.dst = append(w.dst, "Content-Length: "...)
-		w.dst = strconv.AppendInt(w.dst, w.length, 10)
-		w.dst = append(w.dst, "\r\n"...)
+		dst := append(w.dst, "Content-Length: "...)
+		dst = strconv.AppendInt(dst, w.length, 10)
+		w.dst = append(dst, "\r\n"...)
 	case kind == outChunked:
 		w.dst = append(w.dst, "Transfer-Encoding: chunked\r\n"...)
 	}
@@ -287,10 +287,10 @@ func appendField[N, V []byte | string](w *HeadWriter, id FieldID, name N, value 
 		if bit&marked != 0 {
 			w.mark(id, string(value))
 		}
-		w.dst = append(w.dst, name...)
-		w.dst = append(w.dst, ": "...)
-		w.dst = append(w.dst, value...)
-		w.dst = append(w.dst, "\r\n"...)
+		dst := append(w.dst, name...)
+		dst = append(dst, ": "...)
+		dst = append(dst, value...)
+		w.dst = append(dst, "\r\n"...)
 	}
 }
 

@@ -36,7 +36,12 @@ func (c *conn) respond(resp Response) {
 			return
 		}
 	}
-	err := c.produce(func() error { return c.appendBody(&resp) })
+	var err error
+	if resp.Body.kind <= bodyGather { // no code of a handler's runs
+		err = c.appendBody(&resp)
+	} else {
+		err = c.produce(func() error { return c.appendBody(&resp) })
+	}
 	if c.readsBody(&resp) {
 		c.now = time.Now()
 	}
