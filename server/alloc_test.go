@@ -13,6 +13,7 @@ import (
 type silent struct{ net.Conn }
 
 func (silent) Pump(transport.Pump, func([]byte) error) transport.Next { return transport.Close }
+func (silent) Rest()                                                  {}
 func (silent) Wake()                                                  {}
 
 var someAddr = &net.TCPAddr{}

@@ -113,13 +113,27 @@ func (s *Server) wakeDue(now time.Time) (look time.Time) {
 	return now.Add(max(time.Duration(next-age), resolution))
 }
 
+// alarm is what the clock wakes a connection for.
+type alarm uint8
+
+const (
+	alarmOff alarm = iota
+	alarmNap       // it has been idle for napTime: see nap
+	alarmEnd       // its time is over
+)
+
+// napTime is how long a connection is idle before it is given a small stack.
+const napTime = time.Second
+
 // expect has the clock wake a pumped connection at t; never, if that is zero.
-func (c *conn) expect(t time.Time) {
+func (c *conn) expect(t time.Time, what alarm) {
 	switch {
 	case c.pumper == nil:
 	case t.IsZero():
+		c.alarm = alarmOff
 		c.due.Store(0)
 	default:
+		c.alarm = what
 		c.due.Store(int64(t.Sub(c.srv.born)))
 	}
 }
@@ -127,7 +141,7 @@ func (c *conn) expect(t time.Time) {
 // shortestWait returns the shortest time that a connection of this listener may be
 // given to send something.
 func (l Limits) shortestWait() time.Duration {
-	wait := overTimeout
+	wait := min(overTimeout, napTime)
 	for _, d := range []time.Duration{l.FirstByteTimeout, l.HeadTimeout, l.IdleTimeout} {
 		if d > 0 {
 			wait = min(wait, d)

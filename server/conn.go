@@ -33,6 +33,9 @@ type conn struct {
 	waiting h1.Phase // what until was set for
 	until   time.Time
 	over    bool   // past MaxConns: answer 503
+	small   bool   // has napped before
+	napping bool   // goes on in nap
+	alarm   alarm  // what due is for
 	resting bool   // idle, once out is written
 	broken  bool   // nothing more can be said
 	ending  ending // how to close
@@ -89,36 +92,60 @@ var _ transport.Pump = (*conn)(nil)
 func newConn(l *listener, nc net.Conn) *conn {
 	c := &conn{srv: l.srv, lst: l, nc: nc, until: after(time.Now(), l.limits.FirstByteTimeout)}
 	c.pumper, _ = nc.(transport.Pumper)
+	c.expect(c.until, alarmEnd)
 	return c
 }
 
-// serve is the connection's goroutine.
+// serve is the connection's goroutine, or the last of several that follow each
+// other.
 func (c *conn) serve() {
-	defer c.finish()
-	for c.drive() == transport.Leave {
-		if !c.resume() {
+	passed := false
+	defer func() {
+		if !passed { // also when a handler has ended the goroutine
+			c.finish()
+		}
+	}()
+	for {
+		switch next := c.drive(); {
+		case next != transport.Leave:
+			return
+		case c.napping:
+			passed = true
+			go c.nap() // ends as this one would
+			return
+		case !c.resume():
 			return
 		}
 	}
 }
 
+// nap waits on a fresh goroutine for the next request: the stack of one that has
+// served stays as large as that took, and most of what an idle connection costs is
+// its stack.
+func (c *conn) nap() {
+	c.pumper.Rest()
+	c.serve()
+}
+
 // drive calls Step until that wants to leave or close: the transport does, by
 // readiness, if it can.
 func (c *conn) drive() transport.Next {
-	if c.pumper == nil {
-		return c.loop()
-	}
-	for {
-		c.expect(c.until)
-		switch next := c.pumper.Pump(c, c.send); {
-		case next != transport.Park:
+	for c.pumper != nil && c.state.Load()&stateDrain == 0 { // loop knows how a connection ends that is being drained
+		c.napping = false
+		switch {
+		case c.due.Load() != 0 || c.alarm == alarmOff:
+		case c.alarm == alarmNap:
+			c.expect(c.until, alarmEnd)
+			c.napping = true
+			return transport.Leave
+		default:
+			return c.expire()
+		}
+		if next := c.pumper.Pump(c, c.send); next != transport.Park {
 			return next
-		case c.state.Load()&stateDrain != 0:
-			return c.loop() // which knows how a connection ends that is being drained
-		case !c.until.IsZero() && c.due.Load() == 0:
-			return c.expire() // the clock has said so
 		}
 	}
+	return c.loop()
 }
 
 // expire ends a connection whose time to send something is over.
@@ -253,14 +280,21 @@ func (c *conn) rest(phase h1.Phase) transport.Next {
 	switch {
 	case phase == h1.PhaseIdle && c.waiting != h1.PhaseIdle:
 		c.until = after(c.now, c.lst.limits.IdleTimeout)
-		c.expect(c.until)
+		c.expect(c.until, alarmEnd)
+		if soon := c.now.Add(napTime); c.pumper != nil && (c.until.IsZero() || c.until.After(soon)) {
+			c.expect(soon, alarmNap)
+		}
 	case phase == h1.PhaseHead && c.waiting != h1.PhaseHead:
 		c.until = after(time.Now(), c.lst.limits.HeadTimeout)
-		c.expect(c.until)
+		c.expect(c.until, alarmEnd)
 	}
 	c.waiting = phase
 	if phase == h1.PhaseIdle && c.r == c.w && c.used == c.mark {
 		c.release()
+		if c.pumper != nil && !c.small { // the first time, at once
+			c.small, c.napping = true, true
+			return transport.Leave
+		}
 	}
 	return transport.Park
 }

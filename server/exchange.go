@@ -28,7 +28,7 @@ type exchange struct {
 func (c *conn) begin() {
 	head := c.proto.Request()
 	c.served++
-	c.waiting = h1.PhaseRespond
+	c.waiting, c.alarm = h1.PhaseRespond, alarmOff
 	c.exchange = exchange{
 		id:        c.srv.requests.Add(1),
 		headStart: c.r - len(head.Raw()),

@@ -155,6 +155,7 @@ func (l *listener) start(nc net.Conn) {
 	if m := l.limits.MaxConns; m > 0 && l.conns >= m {
 		c.over = true
 		c.until = time.Now().Add(overTimeout)
+		c.expect(c.until, alarmEnd)
 	}
 	if s.closed || c.over && l.conns >= l.limits.MaxConns+l.limits.MaxConns/8+16 {
 		s.mu.Unlock()

@@ -67,9 +67,15 @@ type Pumper interface {
 	// Close cuts the connection and leaves the rest to the end of Pump.
 	Pump(p Pump, slow func(rest []byte) error) Next
 
-	// Wake ends a Pump that waits, or the next one as soon as it would wait. It
-	// does not disturb a Step that goes on. It may be called at any time, also when
-	// the connection is closed.
+	// Rest waits until Pump would find something to do, or Wake is called. It takes
+	// as little of the stack as can be: a goroutine that is begun to rest on stays
+	// the smallest there is, while one that has pumped keeps the stack of its
+	// deepest handler. What holds for Pump holds for Rest.
+	Rest()
+
+	// Wake ends a Pump or a Rest that waits, or the next one as soon as it would
+	// wait. It does not disturb a Step that goes on. It may be called at any time,
+	// also when the connection is closed.
 	Wake()
 }
 

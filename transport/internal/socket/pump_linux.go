@@ -26,23 +26,45 @@ const (
 // Nothing in it may call Read, whose lock is held here. A handler that blocks holds
 // up its own connection only.
 func (c *Conn) Pump(p transport.Pump, slow func(rest []byte) error) transport.Next {
-	c.mu.Lock()
-	if c.closed || c.driving {
-		c.mu.Unlock()
+	if !c.take() {
 		return transport.Close
 	}
-	c.driving = true
-	timed := c.timed
-	c.timed = false
-	c.mu.Unlock()
-
 	c.pump, c.slow, c.next, c.fresh, c.over = p, slow, transport.Park, true, false
-	c.drive(timed)
+	if c.bare = c.file.Load() == nil; !c.bare {
+		c.poll()
+	} else if !c.turn(uintptr(c.fd)) {
+		c.bare = false
+		c.poll()
+	}
 	c.pump, c.slow = nil, nil
+	return c.hand()
+}
 
+// Rest implements transport.Pumper.
+func (c *Conn) Rest() {
+	if c.take() {
+		c.fresh, c.bare = true, false
+		c.poll()
+		c.hand()
+	}
+}
+
+// take begins to drive, if that is possible.
+func (c *Conn) take() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed || c.driving {
+		return false
+	}
+	c.driving = true
+	return true
+}
+
+// hand ends driving, and says how it went.
+func (c *Conn) hand() transport.Next {
 	c.mu.Lock()
 	c.driving = false
-	c.settle(parked) // a wake that came too late is for the next Pump
+	c.settle(parked) // a wake that came too late is for the next time
 	closed := c.closed
 	c.mu.Unlock()
 	if closed {
@@ -52,28 +74,27 @@ func (c *Conn) Pump(p transport.Pump, slow func(rest []byte) error) transport.Ne
 	return c.next
 }
 
-// drive pumps until c.next says how it ended.
-func (c *Conn) drive(timed bool) {
-	f := c.file.Load()
-	if c.bare = f == nil; c.bare {
-		if c.turn(uintptr(c.fd)) {
-			return
-		}
-		c.bare = false
-		f, _ = c.polled() // it is open: nobody else closes it now
-	}
-	if timed {
-		_ = f.SetReadDeadline(time.Time{}) // if it fails, so does the read
-	}
+// poll runs turn for as long as that wants to be called, and leaves in c.next how it
+// ended.
+func (c *Conn) poll() {
 	if c.raw == nil {
+		f, _ := c.polled() // it is open: nobody else closes it now
 		c.raw, _ = f.SyscallConn()
 		c.ready = c.turn
 	}
+	c.mu.Lock()
+	timed := c.timed
+	c.timed = false
+	c.mu.Unlock()
+	if timed {
+		_ = c.file.Load().SetReadDeadline(time.Time{}) // if it fails, so does the read
+	}
 	for {
-		switch err := c.raw.Read(c.ready); {
-		case err == nil:
+		err := c.raw.Read(c.ready)
+		if err == nil {
 			return
-		case !os.IsTimeout(err): // the poller does not know it: out of memory
+		}
+		if !os.IsTimeout(err) { // the poller does not know it: out of memory
 			c.next = transport.Close
 			return
 		}
@@ -96,6 +117,30 @@ func (c *Conn) turn(fd uintptr) (end bool) {
 		c.settle(0)
 		c.mu.Unlock()
 	}
+	if c.pump == nil {
+		return c.rest(fd)
+	}
+	return c.work(fd)
+}
+
+// rest is turn for Rest: it ends with whatever there is.
+func (c *Conn) rest(fd uintptr) (end bool) {
+	for {
+		if !c.fresh || waiting(fd) {
+			return true
+		}
+		switch c.park() {
+		case waits:
+			c.fresh = false
+			return false
+		case ends:
+			return true
+		}
+	}
+}
+
+// work is turn for Pump.
+func (c *Conn) work(fd uintptr) (end bool) {
 	if c.fresh {
 		c.fresh = false
 		if c.step(fd, 0) {

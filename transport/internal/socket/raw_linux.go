@@ -19,6 +19,15 @@ func recv(fd uintptr, p []byte) (int, syscall.Errno) {
 	return int(n), errno
 }
 
+// waiting reports whether recv would not have to wait: there are bytes, an end or an
+// error.
+func waiting(fd uintptr) bool {
+	var b [1]byte
+	const flags = syscall.MSG_PEEK | syscall.MSG_DONTWAIT
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1, flags, 0, 0)
+	return errno != syscall.EAGAIN
+}
+
 // send writes of p, which is not empty, what the socket takes: sendto(2). A peer
 // that is gone is an error and no signal.
 func send(fd uintptr, p []byte) (int, syscall.Errno) {
