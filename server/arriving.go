@@ -20,6 +20,13 @@ const minRoom = 4 << 10
 // content.
 func (a *arriving) Read(p []byte) (int, error) {
 	c := (*conn)(a)
+	if c.driven != nil {
+		return c.driven.read(p)
+	}
+	return c.readContent(p)
+}
+
+func (c *conn) readContent(p []byte) (int, error) {
 	for {
 		ev, err := c.next()
 		if err != nil {
@@ -43,8 +50,10 @@ func (a *arriving) Read(p []byte) (int, error) {
 			if err := c.fill(); err != nil {
 				return 0, err
 			}
-		default:
+		case h1.EventEnd:
 			return 0, io.EOF
+		default: // our response has ended the connection
+			return 0, errExchangeEnded
 		}
 	}
 }
@@ -52,6 +61,9 @@ func (a *arriving) Read(p []byte) (int, error) {
 // invite tells a client that waits for it to send the content, and sends what
 // else is due: the client may wait for that.
 func (c *conn) invite() (err error) {
+	if c.driven != nil {
+		return c.driven.invite()
+	}
 	if c.proto.WantsContinue() {
 		if c.out, err = c.proto.AppendInfo(c.out, 100); err != nil {
 			return err
@@ -74,14 +86,14 @@ func (c *conn) fill() error {
 	l := &c.lst.limits
 	start := time.Now()
 	var until time.Time
-	if l.BodyRate > 0 && l.BodyWindow > 0 {
+	if l.BodyRate > 0 && l.BodyWindow > 0 && c.readOwn.Load() == nil {
 		until = start.Add(l.BodyWindow - c.waited)
 	}
 	n, err := c.read(c.in[c.w:], until, false)
 	c.w += n
 	c.waited += time.Since(start)
 	c.arrived += int64(n)
-	if !until.IsZero() && c.waited >= l.BodyWindow {
+	if !until.IsZero() && c.waited >= l.BodyWindow && c.readOwn.Load() == nil {
 		if float64(c.arrived) < float64(l.BodyRate)*c.waited.Seconds() {
 			return &Error{Status: 408, Err: fmt.Errorf("%w: %d bytes in %v", ErrBodyTimeout, c.arrived, c.waited.Round(time.Millisecond))}
 		}
@@ -93,12 +105,15 @@ func (c *conn) fill() error {
 	switch {
 	case err == nil:
 		return nil
-	case err == io.EOF:
-		c.ending = endNow
-		c.proto.CloseInput()
-		return nil
-	case !errors.Is(err, os.ErrDeadlineExceeded):
-		c.ending = endNow
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return err
+	case c.driven != nil:
+		c.driven.mu.Lock()
+		defer c.driven.mu.Unlock()
 	}
-	return err
+	if c.ending = endNow; err != io.EOF {
+		return err
+	}
+	c.proto.CloseInput()
+	return nil
 }

@@ -21,6 +21,16 @@ type Config struct {
 	// RefuseHTTP10 answers HTTP/1.0 requests with 505.
 	RefuseHTTP10 bool
 
+	// AllowConnect lets handlers see CONNECT, whose target is an authority and has no
+	// path; without it the answer is 501. A handler that takes it answers with a
+	// Drive: Exchange.Head with a status of 2xx, and Exchange.Hijack.
+	AllowConnect bool
+
+	// CancelOnHalfClose cancels the context of a request whose client has finished
+	// sending, as net/http does. Such a client may still wait for its answer; net/http
+	// handlers, see HTTP, are treated so in any case.
+	CancelOnHalfClose bool
+
 	// ShutdownGrace is how long Run lets exchanges go on that have begun. Default
 	// 10 s; negative: as long as they take.
 	ShutdownGrace time.Duration

@@ -41,7 +41,12 @@ type conn struct {
 	ending  ending // how to close
 	state   atomic.Uint32
 
-	readBy, writeBy time.Time // the deadlines that nc has
+	readBy, writeBy   time.Time                 // the deadlines that nc has
+	readOwn, writeOwn atomic.Pointer[time.Time] // instead of these, while not nil
+
+	hangup   atomic.Pointer[hangup] // who wants to know that the client has gone
+	watched  bool                   // the transport calls gone: nobody need read to find out
+	hijacked bool                   // nc is somebody else's
 }
 
 // Bits of conn.state.
@@ -49,6 +54,8 @@ const (
 	stateParked uint32 = 1 << iota // waiting for a request's first byte
 	stateDrain                     // Shutdown has begun
 	stateLinger                    // said all, waiting for the client to close
+	stateHalf                      // the client has finished sending
+	stateReset                     // the client is gone
 )
 
 // ending is how a connection is closed.
@@ -243,7 +250,9 @@ func (c *conn) Step(n int) (out []byte, next transport.Next) {
 			c.gather(ev.Data)
 		case h1.EventEnd:
 			c.req.body.done = true
-			c.answer()
+			if c.answer(); c.driven != nil {
+				return c.out, transport.Leave
+			}
 		case h1.EventNeedData:
 			return c.wait()
 		default: // closed: Paused cannot be, every End is answered
@@ -255,6 +264,10 @@ func (c *conn) Step(n int) (out []byte, next transport.Next) {
 
 // next is the protocol's next event.
 func (c *conn) next() (h1.Event, error) {
+	if c.driven != nil {
+		c.driven.mu.Lock()
+		defer c.driven.mu.Unlock()
+	}
 	ev, n, err := c.proto.Next(c.in[c.r:c.w])
 	c.r += n
 	c.used += int64(n)
@@ -311,12 +324,17 @@ func (c *conn) release() {
 	}
 }
 
-// resume finishes the exchange whose body is still arriving. It reports whether
-// the connection goes on.
+// resume finishes the exchange whose body is still arriving, or which a Drive
+// answer has taken over. It reports whether the connection goes on.
 func (c *conn) resume() bool {
 	c.out = c.out[:0] // has been written
-	c.req.body.more = (*arriving)(c)
-	c.answer()
+	if c.driven == nil {
+		c.req.body.more = (*arriving)(c)
+		c.answer()
+	}
+	if c.driven != nil && !c.runDriven() {
+		return false
+	}
 	if c.broken || c.flush() != nil || !c.drain() {
 		return false
 	}
@@ -340,8 +358,14 @@ func (c *conn) drain() bool {
 // finish ends the connection.
 func (c *conn) finish() {
 	if c.work != nil {
+		if c.driven != nil { // runtime.Goexit
+			c.driven.leave()
+		}
 		c.req.end()
 		c.release()
+	}
+	if c.hijacked {
+		return
 	}
 	switch half, ok := c.nc.(interface{ CloseWrite() error }); {
 	case c.ending == endReset:
@@ -397,8 +421,7 @@ const lastLook = 5 * time.Millisecond
 func (c *conn) read(p []byte, until time.Time, parked bool) (n int, err error) {
 	for {
 		if until.IsZero() != c.readBy.IsZero() || c.readBy.After(until) {
-			_ = c.nc.SetReadDeadline(until)
-			c.readBy = until
+			c.setReadDeadline(until)
 		}
 		if parked && c.state.Or(stateParked)&stateDrain != 0 {
 			_ = c.nc.SetReadDeadline(time.Now().Add(lastLook))
@@ -418,13 +441,12 @@ func (c *conn) read(p []byte, until time.Time, parked bool) (n int, err error) {
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return 0, err
 		case parked && c.state.Load()&stateDrain != 0: // woken
-		case !until.IsZero() && !time.Now().Before(until):
+		case !until.IsZero() && !time.Now().Before(until) || c.readOwn.Load() != nil:
 			return 0, err
 		}
-		if err = c.nc.SetReadDeadline(until); err != nil {
+		if err = c.setReadDeadline(until); err != nil {
 			return 0, err
 		}
-		c.readBy = until
 	}
 }
 
@@ -435,8 +457,7 @@ func (c *conn) send(p []byte) error {
 	for grace := 2 * t; len(p) > 0; {
 		if t > 0 {
 			if now := time.Now(); c.writeBy.Sub(now) < t {
-				c.writeBy = now.Add(grace) // never early, seldom set
-				_ = c.nc.SetWriteDeadline(c.writeBy)
+				c.setWriteDeadline(now.Add(grace)) // never early, seldom set
 			}
 		}
 		n, err := c.nc.Write(p[:min(len(p), 256<<10)])
@@ -462,6 +483,10 @@ func (c *conn) flush() error {
 
 // fail makes the connection one that can only be closed.
 func (c *conn) fail(how ending) {
+	if c.work != nil && c.driven != nil {
+		c.driven.mu.Lock()
+		defer c.driven.mu.Unlock()
+	}
 	c.broken, c.ending = true, how
 	if c.work != nil {
 		c.proto.Fail()

@@ -1,13 +1,16 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"strings"
 
 	"postern/server"
+	"postern/transport/memory"
 	"postern/transport/tcp"
 )
 
@@ -79,4 +82,69 @@ func ExampleStream() {
 	body, err := count(server.NewRequest("GET", "/", nil)).Body.ReadAll()
 	fmt.Printf("%q %v\n", body, err)
 	// Output: "0\n1\n2\n" <nil>
+}
+
+// A Drive speaks to the client step by step.
+func ExampleDrive() {
+	page := func(r *server.Request) server.Response {
+		return server.Drive(func(x *server.Exchange) error {
+			if err := x.Info(103, server.Fields{{Name: "Link", Value: "</style.css>; rel=preload"}}); err != nil {
+				return err
+			}
+			if err := x.Head(200, server.Fields{{Name: "Content-Type", Value: "text/html"}}); err != nil {
+				return err
+			}
+			for _, part := range []string{"<p>one\n", "<p>two\n"} {
+				if _, err := io.WriteString(x, part); err != nil {
+					return err
+				}
+				if err := x.Flush(); err != nil { // the client sees it now
+					return err
+				}
+			}
+			return x.Trailer("X-Parts", "2")
+		})
+	}
+	ln := memory.Listen(memory.Config{})
+	s := server.New(page, server.Config{})
+	go s.Serve(ln)
+	defer s.Close()
+
+	client := http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) { return ln.Dial(ctx) },
+	}}
+	resp, err := client.Get("http://page/")
+	if err != nil {
+		log.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	fmt.Printf("%s%v %v\n", body, resp.Trailer.Get("X-Parts"), err)
+	// Output: <p>one
+	// <p>two
+	// 2 <nil>
+}
+
+// An Upgrade hands the connection over to another protocol.
+func ExampleUpgrade() {
+	echo := func(r *server.Request) server.Response {
+		return server.Upgrade("echo", func(nc net.Conn, early []byte) {
+			nc.Write(early)
+			io.Copy(nc, nc)
+		})
+	}
+	ln := memory.Listen(memory.Config{})
+	s := server.New(echo, server.Config{})
+	go s.Serve(ln)
+	defer s.Close()
+
+	c, err := ln.Dial(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nhello")
+	c.(interface{ CloseWrite() error }).CloseWrite()
+	answer, err := io.ReadAll(c)
+	head, rest, _ := strings.Cut(string(answer), "\r\n\r\n")
+	fmt.Println(strings.Fields(head)[1], rest, err)
+	// Output: 101 hello <nil>
 }

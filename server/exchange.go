@@ -13,12 +13,13 @@ type exchange struct {
 	req       Request
 	id        uint64
 	began     time.Time
-	headStart int   // of the head, in work.in
-	headEnd   int   // where the body's room begins
-	early     int   // status of a refusal that needs no handler, or 0
-	status    int   // of the response
-	written   int64 // bytes of its content that were handed over for writing
-	failure   error // why it was broken off
+	headStart int     // of the head, in work.in
+	headEnd   int     // where the body's room begins
+	early     int     // status of a refusal that needs no handler, or 0
+	status    int     // of the response
+	written   int64   // bytes of its content that were handed over for writing
+	failure   error   // why it was broken off
+	driven    *driven // by a Drive answer, or nil
 
 	waited  time.Duration // spent waiting for the body in this window
 	arrived int64         // bytes of it that came in this window
@@ -36,6 +37,7 @@ func (c *conn) begin() {
 		req: Request{
 			head:     head,
 			proto:    &c.proto,
+			conn:     c,
 			listener: c.lst.Name,
 			peers:    c.nc,
 			maxBody:  c.lst.limits.MaxBody,
@@ -63,7 +65,7 @@ func (c *conn) refusal(head *h1.Head) int {
 		return 503
 	case c.srv.cfg.RefuseHTTP10 && head.Version() == h1.HTTP10:
 		return 505
-	case head.Method() == h1.MethodConnect:
+	case head.Method() == h1.MethodConnect && !c.srv.cfg.AllowConnect:
 		return 501
 	case unknownExpectation(head):
 		return 417
@@ -111,8 +113,15 @@ func (c *conn) answer() {
 		resp = c.render(c.early, nil)
 	}
 	c.now = c.clockTime()
-	c.respond(resp)
-	c.end()
+	switch {
+	case c.broken: // aborted
+		c.end()
+	case resp.Body.kind == bodyDrive:
+		c.driven = newDriven(c, &resp)
+	default:
+		c.respond(resp)
+		c.end()
+	}
 }
 
 // end is the end of an exchange: nothing of it may be used any more.
@@ -126,7 +135,10 @@ func (c *conn) end() {
 // call calls the handler.
 func (c *conn) call() (resp Response) {
 	defer func() {
-		if p := recover(); p != nil {
+		p := recover()
+		if p == ErrAbort {
+			c.abort()
+		} else if p != nil {
 			c.srv.cfg.Log.Error("server: handler panicked", "panic", fmt.Sprint(p), "method", c.req.Method(),
 				"target", c.req.Target(), "listener", c.lst.Name, "stack", string(debug.Stack()))
 			resp = c.render(500, fmt.Errorf("server: handler panicked: %v", p))
@@ -206,7 +218,7 @@ func (c *conn) reject(status int, err error) {
 
 // record hands the exchange to the access log.
 func (c *conn) record() {
-	if c.srv.records == nil {
+	if c.srv.records == nil || c.hijacked {
 		return
 	}
 	r := record{

@@ -23,6 +23,7 @@ type Handler func(*Request) Response
 // byte slices and the Request itself may not. It is not safe for concurrent use.
 type Request struct {
 	head     *h1.Head
+	conn     *conn          // nil: there is none
 	proto    *h1.ServerConn // has the trailer section in the end, or
 	trailer  *h1.Head       // here it is
 	listener string
@@ -170,18 +171,23 @@ func (r *Request) LocalAddr() net.Addr { return r.peers.LocalAddr() }
 // body, and its context is not cancelled when the exchange ends.
 func (r *Request) Clone() *Request {
 	c := *r
-	c.head, c.trailer, c.proto = r.head.Clone(), r.Trailer().head.Clone(), nil
+	c.head, c.trailer, c.proto, c.conn = r.head.Clone(), r.Trailer().head.Clone(), nil, nil
 	c.body = requestBody{done: true}
 	c.ctx, c.cancel = nil, nil
 	return &c
 }
 
-// Context returns a context that is cancelled when the exchange has ended or the
-// server is closed; not yet when the client goes away. It costs nothing to
-// handlers that do not ask for it.
+// Context returns a context that is cancelled when the exchange has ended, the
+// server is closed, or the client is found to be gone (where the transport tells).
+// A client that has only finished sending is not gone, unless
+// Config.CancelOnHalfClose says so. It costs nothing to handlers that do not ask
+// for it.
 func (r *Request) Context() context.Context {
 	if r.ctx == nil {
 		r.ctx, r.cancel = context.WithCancel(r.base)
+		if c := r.conn; c != nil {
+			c.watch(r.cancel, c.srv.cfg.CancelOnHalfClose)
+		}
 	}
 	return r.ctx
 }
@@ -200,6 +206,9 @@ func (r *Request) StreamContext() context.Context {
 func (r *Request) end() {
 	if r.cancel != nil {
 		r.cancel()
+		if r.conn != nil {
+			r.conn.hangup.Store(nil)
+		}
 	}
 }
 

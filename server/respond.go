@@ -46,21 +46,35 @@ func (c *conn) respond(resp Response) {
 		c.now = time.Now()
 	}
 	if err != nil {
-		c.failure = err
-		if c.broken { // by writing: clients may go away
-			return
-		}
-		c.srv.cfg.Log.Warn("server: response broken off", "error", err, "target", c.target(), "listener", c.lst.Name)
-		how := endGently // what there is of it shows that the rest is missing
-		if c.proto.Sending() == h1.FramingClose {
-			how = endReset
-		}
-		if c.flush() == nil {
-			c.fail(how)
-		}
+		c.breakOff(err)
 		return
 	}
 	c.out, _ = c.proto.AppendEnd(c.out) // appendBody has sent all that was announced
+}
+
+// breakOff ends the connection in the middle of a response.
+func (c *conn) breakOff(err error) {
+	c.failure = err
+	if c.broken { // by writing: clients may go away
+		return
+	}
+	if !errors.Is(err, ErrAbort) {
+		c.srv.cfg.Log.Warn("server: response broken off", "error", err, "target", c.target(), "listener", c.lst.Name)
+	}
+	how := endGently // what there is of it shows that the rest is missing
+	if c.proto.Sending() == h1.FramingClose {
+		how = endReset
+	}
+	if c.flush() == nil {
+		c.fail(how)
+	}
+}
+
+// abort ends the connection without a response. What was answered before is
+// still to be written.
+func (c *conn) abort() {
+	c.failure = ErrAbort
+	c.fail(endGently)
 }
 
 // target is the request-target for the log, if there was a request.
@@ -74,14 +88,22 @@ func (c *conn) target() string {
 // produce calls code that may be a handler's: a panic in it is an error.
 func (c *conn) produce(f func() error) (err error) {
 	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("server: response panicked: %v", p)
+		p := recover()
+		if p == ErrAbort {
+			err = ErrAbort
+		} else if p != nil {
+			err = &panicError{p}
 			c.srv.cfg.Log.Error("server: response panicked", "panic", fmt.Sprint(p), "target", c.target(),
 				"listener", c.lst.Name, "stack", string(debug.Stack()))
 		}
 	}()
 	return f()
 }
+
+// panicError is a panic in a handler's code, which has been logged.
+type panicError struct{ value any }
+
+func (e *panicError) Error() string { return fmt.Sprintf("server: response panicked: %v", e.value) }
 
 // readsBody reports whether producing the response may read the request's body.
 func (c *conn) readsBody(resp *Response) bool {

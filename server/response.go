@@ -46,7 +46,7 @@ type Body struct {
 	contentType string
 	text        string
 	data        []byte
-	source      any   // [][]byte, io.Reader, func(*StreamWriter) error, or error
+	source      any   // [][]byte, io.Reader, func(*StreamWriter) error, func(*Exchange) error, or error
 	length      int64 // of a reader; -1: unknown
 }
 
@@ -59,6 +59,7 @@ const (
 	bodyGather
 	bodyReader
 	bodyStream
+	bodyDrive
 	bodyError
 )
 
@@ -156,7 +157,7 @@ func (b Body) Len() int64 {
 		return n
 	case bodyReader:
 		return b.length
-	case bodyStream:
+	case bodyStream, bodyDrive:
 		return -1
 	}
 	return 0
@@ -172,7 +173,7 @@ func (b Body) Err() error {
 }
 
 // ReadAll returns the whole content, for middleware and tests. It consumes a
-// reader and runs a stream. The result may alias the body's own bytes.
+// reader and runs a stream; it fails for Drive, whose content needs a client. The result may alias the body's own bytes.
 func (b Body) ReadAll() ([]byte, error) {
 	switch b.kind {
 	case bodyText:
@@ -194,6 +195,8 @@ func (b Body) ReadAll() ([]byte, error) {
 		var buf bytes.Buffer
 		err := b.source.(func(*StreamWriter) error)(&StreamWriter{to: &buf})
 		return buf.Bytes(), err
+	case bodyDrive:
+		return nil, errDriven
 	}
 	return nil, b.Err()
 }

@@ -278,7 +278,6 @@ func (s *Server) Close() error {
 
 // end releases what outlives connections.
 func (s *Server) end() {
-	s.cancel()
 	if s.records != nil {
 		s.records.close()
 	}
