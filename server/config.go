@@ -2,6 +2,7 @@ package server
 
 import (
 	"log/slog"
+	"net/http"
 	"time"
 )
 
@@ -25,6 +26,12 @@ type Config struct {
 	// path; without it the answer is 501. A handler that takes it answers with a
 	// Drive: Exchange.Head with a status of 2xx, and Exchange.Hijack.
 	AllowConnect bool
+
+	// HTTP is the value of http.ServerContextKey for handlers made by HTTP, where the
+	// likes of httputil.ReverseProxy look for it. Its ConnState is called as package
+	// net/http calls it, and its RegisterOnShutdown functions run when Shutdown
+	// begins; nothing else of it is used. nil: one of the Server's own.
+	HTTP *http.Server
 
 	// CancelOnHalfClose cancels the context of a request whose client has finished
 	// sending, as net/http does. Such a client may still wait for its answer; net/http

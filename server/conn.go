@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -297,6 +298,7 @@ func (c *conn) rest(phase h1.Phase) transport.Next {
 		if soon := c.now.Add(napTime); c.pumper != nil && (c.until.IsZero() || c.until.After(soon)) {
 			c.expect(soon, alarmNap)
 		}
+		c.srv.connState(c.nc, http.StateIdle)
 	case phase == h1.PhaseHead && c.waiting != h1.PhaseHead:
 		c.until = after(time.Now(), c.lst.limits.HeadTimeout)
 		c.expect(c.until, alarmEnd)
@@ -380,6 +382,7 @@ func (c *conn) finish() {
 		_, _ = io.Copy(io.Discard, c.nc)
 	}
 	_ = c.nc.Close()
+	c.srv.connState(c.nc, http.StateClosed)
 	c.srv.forget(c)
 }
 

@@ -14,6 +14,10 @@
 // function around a function. Long content is a value too: a Reader or a Stream
 // is produced after the handler has returned.
 //
+// What no value can say is a Drive: interim responses, a response while the request
+// is still being read, trailer fields, other protocols. HTTP makes a Handler of a
+// net/http handler, and Handler.HTTP a net/http handler of one of these.
+//
 // # What the engine does
 //
 // It feeds what a connection reads to package h1, which decides what is a request

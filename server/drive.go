@@ -35,7 +35,6 @@ var ErrAbort = http.ErrAbortHandler
 var (
 	errDriven        = errors.New("server: a Drive answer needs a client")
 	errHeadSent      = errors.New("server: the response has begun already")
-	errNoUpgrade     = errors.New("server: the client offers no such protocol")
 	errExchangeEnded = errors.New("server: the exchange has ended")
 )
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,6 +37,9 @@ type driven struct {
 	framing  h1.Framing
 	discards bool // the answer to HEAD
 	trailers Fields
+	ahead    *aheadRead // guarded by mu, as noAhead
+	noAhead  bool
+	after    func() // called when nobody reads or writes any more
 }
 
 func newDriven(c *conn, resp *Response) *driven {
@@ -73,9 +77,14 @@ func (c *conn) runDriven() bool {
 
 // leave waits for a read that is still going on, and lets no other one begin.
 func (d *driven) leave() {
+	d.stopAhead()
 	d.reading.Lock()
 	d.over = true
 	d.reading.Unlock()
+	if f := d.after; f != nil {
+		d.after = nil
+		f()
+	}
 }
 
 // read reads the request's body.
@@ -172,6 +181,7 @@ func (d *driven) hijack() (net.Conn, []byte, error) {
 	if err := d.flush(); err != nil {
 		return nil, nil, err
 	}
+	d.stopAhead()
 	d.mu.Lock()
 	c.proto.Fail() // for those who go on reading
 	d.mu.Unlock()
@@ -183,6 +193,7 @@ func (d *driven) hijack() (net.Conn, []byte, error) {
 	c.now = time.Now()
 	c.record() // while the log is still there
 	c.hijacked = true
+	c.srv.connState(c.nc, http.StateHijacked)
 	c.srv.forget(c)
 	return c.nc, early, nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 
 	"postern/h1"
@@ -25,8 +26,15 @@ func (e *Error) Error() string {
 // Unwrap returns the wrapped error.
 func (e *Error) Unwrap() error { return e.Err }
 
-// ErrServerClosed is what Serve returns after Shutdown or Close.
-var ErrServerClosed = errors.New("server: closed")
+// ErrServerClosed is what Serve returns after Shutdown or Close. It is also
+// http.ErrServerClosed, to those who ask with errors.Is.
+var ErrServerClosed error = closedError{}
+
+type closedError struct{}
+
+func (closedError) Error() string { return "server: closed" }
+
+func (closedError) Is(target error) bool { return target == http.ErrServerClosed }
 
 // ErrBodyTooLarge is wrapped by the error of a body read past its limit (413).
 var ErrBodyTooLarge = errors.New("server: request body too large")

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 
 	"postern/server"
@@ -147,4 +148,41 @@ func ExampleUpgrade() {
 	head, rest, _ := strings.Cut(string(answer), "\r\n\r\n")
 	fmt.Println(strings.Fields(head)[1], rest, err)
 	// Output: 101 hello <nil>
+}
+
+// A net/http handler, with all that was written for it, is served as it is.
+func ExampleHTTP() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hello/{name}", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "Hello, %s!", r.PathValue("name"))
+	})
+	ln, err := tcp.Listen(tcp.Config{Addr: "127.0.0.1:0"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	s := server.New(server.HTTP(mux), server.Config{})
+	go s.Serve(ln)
+	defer s.Close()
+
+	resp, err := http.Get("http://" + ln.Addr().String() + "/hello/you")
+	if err != nil {
+		log.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	fmt.Printf("%s %v\n", body, err)
+	// Output: Hello, you! <nil>
+}
+
+// A Handler is mounted in a mux of net/http.
+func ExampleHandler_HTTP() {
+	hello := server.Handler(func(r *server.Request) server.Response {
+		return server.Text("Hello from " + r.Path())
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/hello", hello.HTTP())
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", "/hello", nil))
+	fmt.Println(w.Code, w.Body)
+	// Output: 200 Hello from /hello
 }

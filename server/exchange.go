@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"net/http"
 	"runtime/debug"
 	"time"
 
@@ -30,6 +31,7 @@ func (c *conn) begin() {
 	head := c.proto.Request()
 	c.served++
 	c.waiting, c.alarm = h1.PhaseRespond, alarmOff
+	c.srv.connState(c.nc, http.StateActive)
 	c.exchange = exchange{
 		id:        c.srv.requests.Add(1),
 		headStart: c.r - len(head.Raw()),

@@ -26,6 +26,7 @@ type Request struct {
 	conn     *conn          // nil: there is none
 	proto    *h1.ServerConn // has the trailer section in the end, or
 	trailer  *h1.Head       // here it is
+	values   []pathValue
 	listener string
 	peers    peers
 	maxBody  int64

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,6 +35,7 @@ type Server struct {
 	stamp    atomic.Pointer[dateStamp]
 	born     time.Time
 	clock    clock
+	std      atomic.Pointer[http.Server] // see Server.http
 
 	mu        sync.Mutex
 	closed    bool // Close has begun
@@ -171,6 +173,7 @@ func (l *listener) start(nc net.Conn) {
 		s.wind()
 	}
 	s.mu.Unlock()
+	s.connState(nc, http.StateNew)
 	go c.serve()
 }
 
@@ -245,6 +248,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.settle()
 	s.mu.Unlock()
+	if hs := s.shared(); hs != nil {
+		_ = hs.Shutdown(ctx) // it serves nobody: this calls what was registered
+	}
 	select {
 	case <-s.idle:
 		s.end()

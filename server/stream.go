@@ -50,7 +50,11 @@ func (w *StreamWriter) WriteString(s string) (int, error) { return w.Write([]byt
 
 // Flush sends what has been written so far.
 func (w *StreamWriter) Flush() error {
-	if w.err == nil && w.conn != nil {
+	switch f, flushes := w.to.(interface{ FlushError() error }); {
+	case w.err != nil:
+	case flushes:
+		w.err = f.FlushError()
+	case w.conn != nil:
 		if w.err = w.drain(); w.err == nil {
 			w.err = w.conn.flush()
 		}
