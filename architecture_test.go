@@ -69,6 +69,20 @@ func TestWhoImportsWhom(t *testing.T) {
 	})
 }
 
+// A transport knows no other: what it wraps or listens on is given to it.
+func TestTransportsImportNoSibling(t *testing.T) {
+	everyFile(t, func(path string, f *ast.File) {
+		if strings.HasSuffix(path, "_test.go") || !strings.HasPrefix(path, "transport/") {
+			return
+		}
+		for _, spec := range f.Imports {
+			if name, _ := strconv.Unquote(spec.Path.Value); strings.HasPrefix(name, "postern/transport/") {
+				t.Errorf("%s imports %s", path, name)
+			}
+		}
+	})
+}
+
 func allowed(name string, may, only []string) bool {
 	if first, _, _ := strings.Cut(name, "/"); !strings.Contains(first, ".") && first != "postern" {
 		return slices.Contains(only, name) || slices.Contains(may, "std")

@@ -76,12 +76,12 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 
 // ready is what has to hold before anything is read or written: the connection is
 // open, its deadline has not passed, and the handshake is done.
-func (c *Conn) ready(passed bool) error {
+func (c *Conn) ready(op string, passed bool) error {
 	if c.closed.Load() {
-		return net.ErrClosed
+		return c.fault(op, net.ErrClosed)
 	}
 	if passed {
-		return os.ErrDeadlineExceeded
+		return c.fault(op, os.ErrDeadlineExceeded)
 	}
 	return c.HandshakeContext(context.Background())
 }
@@ -90,8 +90,8 @@ func (c *Conn) ready(passed bool) error {
 // peer said that it has finished sending, it returns io.EOF; when the connection
 // ended without that, an error that wraps io.ErrUnexpectedEOF.
 func (c *Conn) Read(p []byte) (int, error) {
-	if err := c.ready(c.readBy.passed()); err != nil {
-		return 0, c.fault("read", err)
+	if err := c.ready("read", c.readBy.passed()); err != nil {
+		return 0, err
 	}
 	n, err := c.tls.Read(p)
 	if err == io.EOF && c.wire.ended.Load() {
@@ -108,8 +108,8 @@ const chunk = 64 << 10
 // what Write took may wait here: it goes out in front of the next Write, an empty
 // one will do, or with CloseWrite.
 func (c *Conn) Write(p []byte) (n int, err error) {
-	if err := c.ready(c.writeBy.passed()); err != nil {
-		return 0, c.fault("write", err)
+	if err := c.ready("write", c.writeBy.passed()); err != nil {
+		return 0, err
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
@@ -139,8 +139,8 @@ const (
 // and can still answer. The connection below is half-closed too, if it can be.
 // No write deadline applies; it gives up after 5 s.
 func (c *Conn) CloseWrite() error {
-	if err := c.ready(false); err != nil {
-		return c.fault("close", err)
+	if err := c.ready("close", false); err != nil {
+		return err
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
