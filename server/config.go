@@ -63,7 +63,8 @@ type Limits struct {
 	MaxConns    int   // connections open at a time on a listener; default 10,000; beyond: 503
 	MaxRequests int   // requests on a connection; default no limit; the last is told close
 
-	FirstByteTimeout time.Duration // from accept to the first byte; default 10 s; then a silent close
+	HandshakeTimeout time.Duration // for the handshake of TLS, from accept; default 5 s; then a close
+	FirstByteTimeout time.Duration // from accept, or a handshake, to the first byte; default 10 s; then a silent close
 	HeadTimeout      time.Duration // from a head's first byte to its last; default 10 s; then 408
 	IdleTimeout      time.Duration // between requests; default 60 s; then a silent close
 	WriteTimeout     time.Duration // without progress in writing, at least; default 30 s; then a close
@@ -79,6 +80,7 @@ var defaults = Limits{
 	MaxUnread:        256 << 10,
 	MaxConns:         10_000,
 	MaxRequests:      -1,
+	HandshakeTimeout: 5 * time.Second,
 	FirstByteTimeout: 10 * time.Second,
 	HeadTimeout:      10 * time.Second,
 	IdleTimeout:      60 * time.Second,
@@ -96,6 +98,7 @@ func (l Limits) or(d Limits) Limits {
 	inherit(&l.MaxUnread, d.MaxUnread)
 	inherit(&l.MaxConns, d.MaxConns)
 	inherit(&l.MaxRequests, d.MaxRequests)
+	inherit(&l.HandshakeTimeout, d.HandshakeTimeout)
 	inherit(&l.FirstByteTimeout, d.FirstByteTimeout)
 	inherit(&l.HeadTimeout, d.HeadTimeout)
 	inherit(&l.IdleTimeout, d.IdleTimeout)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -41,6 +42,7 @@ type conn struct {
 	broken  bool   // nothing more can be said
 	ending  ending // how to close
 	state   atomic.Uint32
+	tls     *tls.ConnectionState // nil if there is none
 
 	readBy, writeBy   time.Time                 // the deadlines that nc has
 	readOwn, writeOwn atomic.Pointer[time.Time] // instead of these, while not nil
@@ -113,6 +115,9 @@ func (c *conn) serve() {
 			c.finish()
 		}
 	}()
+	if !c.handshake() {
+		return
+	}
 	for {
 		switch next := c.drive(); {
 		case next != transport.Leave:

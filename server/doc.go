@@ -25,7 +25,10 @@
 // all answers that are ready at once. It sends 100 when a handler first reads a
 // body whose client waits for that, answers HEAD as GET without the content, sets
 // Date, Content-Length and Connection, reads what a handler left of a body or
-// closes, and lingers before it closes on a client that is still sending.
+// closes, and lingers before it closes on a client that is still sending. On a
+// connection that speaks TLS, one of transport/tls or of crypto/tls, it does the
+// handshake first, in Limits.HandshakeTimeout; Request.TLS has what came of it. HTTP
+// on such a port gets 400, anything else a close.
 //
 // # What a client gets
 //

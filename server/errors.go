@@ -68,7 +68,7 @@ func reason(err error) string {
 	if e, ok := errors.AsType[*h1.Error](err); ok && e.Remote {
 		return strings.TrimPrefix(e.Error(), "h1: ")
 	}
-	for _, own := range []error{ErrBodyTooLarge, ErrBodyTimeout, ErrBodyTruncated} {
+	for _, own := range []error{ErrBodyTooLarge, ErrBodyTimeout, ErrBodyTruncated, errPlain} {
 		if errors.Is(err, own) {
 			return strings.TrimPrefix(err.Error(), "server: ")
 		}

@@ -42,6 +42,7 @@ func (c *conn) begin() {
 			conn:     c,
 			listener: c.lst.Name,
 			peers:    c.nc,
+			tls:      c.tls,
 			maxBody:  c.lst.limits.MaxBody,
 			base:     c.srv.base,
 			leaving:  c.srv.leaving,

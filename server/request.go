@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -29,6 +30,7 @@ type Request struct {
 	values   []pathValue
 	listener string
 	peers    peers
+	tls      *tls.ConnectionState
 	maxBody  int64
 	body     requestBody
 

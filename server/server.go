@@ -32,6 +32,7 @@ type Server struct {
 	leave    context.CancelFunc
 	draining atomic.Bool // Shutdown or Close has begun
 	requests atomic.Uint64
+	unshaken atomic.Uint64 // TLS handshakes that failed
 	stamp    atomic.Pointer[dateStamp]
 	born     time.Time
 	clock    clock
@@ -66,6 +67,7 @@ type Stats struct {
 	Conns          int    // open now
 	Requests       uint64 // heads received complete
 	DroppedRecords uint64 // access records lost to a full queue
+	BadHandshakes  uint64 // TLS handshakes that failed or took too long
 }
 
 // New makes a Server that answers with h where a Listener has no handler.
@@ -293,7 +295,7 @@ func (s *Server) end() {
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Stats{Conns: len(s.conns), Requests: s.requests.Load()}
+	st := Stats{Conns: len(s.conns), Requests: s.requests.Load(), BadHandshakes: s.unshaken.Load()}
 	if s.records != nil {
 		st.DroppedRecords = s.records.dropped.Load()
 	}

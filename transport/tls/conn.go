@@ -100,8 +100,10 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, c.fault("read", err)
 }
 
-// chunk is how many bytes are encrypted before they are written.
-const chunk = 64 << 10
+// chunk is how many bytes are encrypted before they are written: as many as fit
+// into one record, though crypto/tls begins with smaller ones. A client that takes
+// them slowly has to take so many before a Write that waited for it can tell.
+const chunk = 16 << 10
 
 // Write encrypts p and writes it. It returns how much of p it took before an
 // error. After a deadline the connection is as good as before, but the last of

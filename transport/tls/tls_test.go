@@ -355,7 +355,7 @@ func TestRecordsAreWrittenTogether(t *testing.T) {
 	defer ln.Close()
 	_, server := listener{ln, below}.pair(t, trusting("localhost", cert))
 	before := counting.writes
-	if _, err := server.Write(make([]byte, 60_000)); err != nil {
+	if _, err := server.Write(make([]byte, 16_000)); err != nil {
 		t.Fatal(err)
 	}
 	if n := counting.writes - before; n != 1 {
