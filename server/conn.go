@@ -462,7 +462,7 @@ func (c *conn) read(p []byte, until time.Time, parked bool) (n int, err error) {
 // times that at the latest.
 func (c *conn) send(p []byte) error {
 	t := c.lst.limits.WriteTimeout
-	for grace := 2 * t; len(p) > 0; {
+	for grace, more := 2*t, len(p) > 0; more; {
 		if t > 0 {
 			if now := time.Now(); c.writeBy.Sub(now) < t {
 				c.setWriteDeadline(now.Add(grace)) // never early, seldom set
@@ -472,8 +472,9 @@ func (c *conn) send(p []byte) error {
 		p = p[n:]
 		switch {
 		case err == nil:
+			more = len(p) > 0
 		case n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
-			grace = t // there was progress, at some time
+			grace = t // there was progress, at some time; of TLS a rest may wait even if p is empty
 		default:
 			c.fail(endNow)
 			return err

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"context"
 	stdtls "crypto/tls"
 	"errors"
@@ -194,6 +195,37 @@ func TestShutdownDuringHandshake(t *testing.T) {
 			began := time.Now()
 			if err := end(s.Server); err != nil || time.Since(began) > 250*time.Millisecond {
 				t.Errorf("%s: %v after %v", name, err, time.Since(began))
+			}
+		})
+	}
+}
+
+// A client that takes little at a time, but goes on, is served to the last byte.
+func TestSlowReaderOverTLS(t *testing.T) {
+	for _, size := range []int{70_000, 100_000, 1_000_000} {
+		synctest.Test(t, func(t *testing.T) {
+			content := strings.Repeat("0123456789", size/10)
+			s := startTLS(t, func(*server.Request) server.Response { return server.Text(content) }, server.Config{}, false, tls.Config{})
+			c := s.connect(t)
+			io.WriteString(c, request)
+			head, answer := "", bufio.NewReaderSize(c, 4<<10)
+			for !strings.HasSuffix(head, "\r\n\r\n") {
+				line, err := answer.ReadString('\n')
+				if err != nil {
+					t.Fatal(err)
+				}
+				head += line
+			}
+			time.Sleep(70 * time.Second) // until the first write has timed out
+			got := make([]byte, size)
+			for n := 0; n < size; time.Sleep(25 * time.Second) {
+				k, err := io.ReadFull(answer, got[n:min(size, n+40_000)])
+				if n += k; err != nil {
+					t.Fatalf("size %d: %d bytes later: %v", size, n, err)
+				}
+			}
+			if string(got) != content {
+				t.Errorf("size %d: other bytes arrived than were sent", size)
 			}
 		})
 	}
