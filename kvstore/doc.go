@@ -72,7 +72,7 @@
 // function it was handed to: use it from that goroutine, until that function
 // returns. One process at a time may have a file open; the lock is a file
 // beside it, PATH.lock, freed by the kernel when its holder ends in whatever
-// way. Do not delete it.
+// way. Do not delete it. [Follow] needs no lock: it only looks on.
 //
 // # Failure
 //
