@@ -51,6 +51,7 @@ var kvForms = []kvForm{
 	{"ls", 0, 1, "[PREFIX]", []string{"table"}, 0, (*kvCommand).ls},
 	{"export", 0, 1, "[PREFIX]", []string{"table", "format"}, 0, (*kvCommand).export},
 	{"import", 0, 1, "[FILE|-]", []string{"table", "format", "create"}, 0, (*kvCommand).importFile},
+	{"watch", 0, 1, "[PREFIX]", []string{"table"}, 0, (*kvCommand).watch},
 	{"stats", 0, 0, "", nil, 0, (*kvCommand).stats},
 	{"backup", 1, 1, "FILE", nil, 0, (*kvCommand).backup},
 	{"check", 0, 0, "", nil, 0, (*kvCommand).check},
@@ -68,14 +69,18 @@ func (p *program) kv(ctx context.Context, args []string) error {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
-	if err := c.open(ctx, form); err != nil {
-		return err
+	closeStore := func(context.Context) error { return nil }
+	if c.name != "kv watch" { // which looks on while others have the file
+		if err := c.open(ctx, form); err != nil {
+			return err
+		}
+		closeStore = c.store.Close
 	}
 	err = form.run(c, ctx)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", c.name, err)
 	}
-	return errors.Join(err, c.store.Close(context.WithoutCancel(ctx)))
+	return errors.Join(err, closeStore(context.WithoutCancel(ctx)))
 }
 
 func (c *kvCommand) parse(args []string) (form kvForm, err error) {

@@ -37,6 +37,12 @@ postern kv ls [PREFIX]          keys, one a line, in order; one that does not pr
 postern kv export [PREFIX]      entries, one a line, in order
 postern kv import [FILE|-]      write what export wrote over what is there; counters
                                 begin anew, what has expired is left out
+postern kv watch [PREFIX]       entries as export writes them, first all and then each
+                                one that changes, until Ctrl-C; for one removed:
+                                {"key":"...","deleted":true}. This one works while a
+                                server has the file: it looks at it 20 times a second
+                                and shows the latest state, not each change; on a big
+                                table "curl -N .../kv/default/?watch" costs less
 postern kv stats                entries and bytes of each table
 postern kv backup FILE          a copy of the whole store that opens as one
 postern kv check                read everything and see whether it is in order
