@@ -37,6 +37,12 @@ var cases = []struct {
 	{"views see what was answered", testReadYourWrites},
 	{"typed tables", testTyped},
 	{"modify", testModify},
+	{"a watch shows what is there and what changes", testWatch},
+	{"a watch shows the latest state and holds nobody up", testWatchCoalesces},
+	{"a watch misses nothing that is written while it begins", testWatchBegins},
+	{"a watch ends", testWatchEnds},
+	{"watches of ranges, page by page", testWatchPages},
+	{"a watch beside writers", testWatchStorm},
 }
 
 func testCounters(t *testing.T, h *harness) {

@@ -21,6 +21,7 @@ type Model struct {
 	clock  func() time.Time
 	closed bool
 	tables map[string]modelTable
+	news   chan struct{} // closed and replaced when tables or closed change
 }
 
 type modelTable struct {
@@ -30,7 +31,7 @@ type modelTable struct {
 
 // NewModel returns an empty model with the tables.
 func NewModel(tables []kvstore.Table, clock func() time.Time) *Model {
-	m := &Model{clock: clock, tables: map[string]modelTable{}}
+	m := &Model{clock: clock, tables: map[string]modelTable{}, news: make(chan struct{})}
 	for _, t := range tables {
 		m.tables[t.Name] = modelTable{rows: map[string]kvstore.Entry{}}
 	}
@@ -71,6 +72,7 @@ func (m *Model) Close(context.Context) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
+	m.announce()
 	return nil
 }
 
@@ -90,7 +92,14 @@ func (m *Model) transact(fn func(*modelTx) error) error {
 		return err
 	}
 	m.tables = tx.tables
+	m.announce()
 	return nil
+}
+
+// announce wakes the watches. m.mu is held.
+func (m *Model) announce() {
+	close(m.news)
+	m.news = make(chan struct{})
 }
 
 func (t *modelTable) retire(counter uint64) { t.floor = max(t.floor, counter+1) }

@@ -42,6 +42,8 @@ type Store interface {
 	Execute(ctx context.Context, fn func(Tx) error) error
 	View(ctx context.Context, fn func(ReadTx) error) error
 	Sweep(ctx context.Context) (int, error)
+	Watch(ctx context.Context, table, prefix string) iter.Seq2[kvstore.Entry, error]
+	WatchPages(ctx context.Context, table string, r kvstore.Range, idle time.Duration) iter.Seq2[[]kvstore.Entry, error]
 	Close(ctx context.Context) error
 }
 
