@@ -7,7 +7,9 @@
 //	GET /items              "Items: N" and the first ten keys
 //	anything else           what the request was
 //
-// The store is in memory, or with -db in a file. HTTP/1.0 is refused, as there.
+// The store is in memory, or with -db in a file. HTTP/1.0 is refused, as there. With
+// -batch 1 every write has a transaction and a flush to disk of its own, as there too;
+// bench/stress measures what that costs.
 //
 // It listens on -addr, on -unix, or on both, and says "listening on ADDR" for
 // each once it can accept. SIGINT and SIGTERM let it finish what has begun; a
@@ -30,6 +32,7 @@ func main() { program.Main("stress", run) }
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	flags := program.NewFlags("stress", stderr)
 	db := flags.String("db", "", "keep the items in `FILE` (in memory if not given)")
+	batch := flags.Int("batch", 0, "let at most `N` writes share a transaction (0: as the store does)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -37,7 +40,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	store, err := open(*db)
+	store, err := open(*db, *batch)
 	if err != nil {
 		program.Close(listeners)
 		return err
@@ -52,8 +55,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return errors.Join(err, store.Close(context.WithoutCancel(ctx)))
 }
 
-func open(db string) (*kvstore.Store, error) {
-	options := kvstore.Options{Tables: kvstore.Tables(table)}
+func open(db string, batch int) (*kvstore.Store, error) {
+	options := kvstore.Options{Tables: kvstore.Tables(table), MaxBatch: batch}
 	if db == "" {
 		return kvstore.OpenMemory(options)
 	}

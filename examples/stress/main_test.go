@@ -170,7 +170,7 @@ func TestFileKeepsItems(t *testing.T) {
 	if err := p.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	p = programtest.Start(t, main.Run, 1, "-addr", "127.0.0.1:0", "-db", db)
+	p = programtest.Start(t, main.Run, 1, "-addr", "127.0.0.1:0", "-db", db, "-batch", "1")
 	if _, got := programtest.Call(t, programtest.Client(t, p.Addrs[0]), "GET", "/stress-test/7", ""); got != "Found: 7, counter=0\n" {
 		t.Errorf("after a restart: %q", got)
 	}
