@@ -35,7 +35,7 @@ type Conn struct {
 	closed  bool             // Close was called; while driving, Pump closes
 	timed   bool             // a read deadline was set
 	moved   bool             // the read deadline was set by stir
-	heard   events           // from the hang-up set
+	heard   events           // of the peer's end, so far
 	gone    func(reset bool) // of Watch
 	member  member           // of the hang-up set
 	peer    rawAddr
@@ -246,7 +246,8 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 	return raw{rc, c.fault}, nil
 }
 
-// LocalAddr implements net.Conn.
+// LocalAddr implements net.Conn. The kernel is asked when it is called first: after
+// Close it is too late.
 func (c *Conn) LocalAddr() net.Addr {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -25,19 +25,22 @@ const (
 //
 // Nothing in it may call Read, whose lock is held here. A handler that blocks holds
 // up its own connection only.
-func (c *Conn) Pump(p transport.Pump, slow func(rest []byte) error) transport.Next {
+func (c *Conn) Pump(p transport.Pump, slow func(rest []byte) error) (next transport.Next) {
 	if !c.take() {
 		return transport.Close
 	}
 	c.pump, c.slow, c.next, c.fresh, c.over = p, slow, transport.Park, true, false
+	defer func() { // also when a handler panics or ends its goroutine
+		c.pump, c.slow = nil, nil
+		next = c.hand()
+	}()
 	if c.bare = c.file.Load() == nil; !c.bare {
 		c.poll()
 	} else if !c.turn(uintptr(c.fd)) {
 		c.bare = false
 		c.poll()
 	}
-	c.pump, c.slow = nil, nil
-	return c.hand()
+	return c.next
 }
 
 // Rest implements transport.Pumper.
@@ -99,6 +102,7 @@ func (c *Conn) poll() {
 			return
 		}
 		c.mu.Lock()
+		c.moved = true // or the caller has set a deadline meanwhile: it goes too
 		was := c.settle(parked | woken | ended)
 		c.mu.Unlock()
 		if was&woken != 0 {
@@ -151,8 +155,6 @@ func (c *Conn) work(fd uintptr) (end bool) {
 		p := c.pump.Buffer()
 		n, errno := recv(fd, p)
 		switch {
-		case errno == syscall.EINTR:
-			continue
 		case errno == syscall.EAGAIN:
 			if c.step(fd, 0) { // takes its buffer back
 				return true
@@ -209,7 +211,7 @@ func (c *Conn) write(fd uintptr, out []byte) bool {
 	switch errno {
 	case 0:
 		out = out[n:]
-	case syscall.EAGAIN, syscall.EINTR:
+	case syscall.EAGAIN:
 	default:
 		return false
 	}
@@ -251,8 +253,8 @@ func (c *Conn) park() parking {
 	return reads
 }
 
-// settle clears bits of the state, returns what it was, and takes a deadline back
-// that stir has set. c.mu is held.
+// settle clears bits of the state, returns what it was, and takes the deadline back
+// that was moved. c.mu is held.
 func (c *Conn) settle(bits uint32) (was uint32) {
 	was = c.state.And(^bits)
 	if c.moved {
