@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // The hang-up set is a second epoll set that reports only that a peer has finished
@@ -57,25 +58,27 @@ func (h *hangupSet) retain() error {
 			syscall.Close(fd)
 			return err
 		}
-		h.fd, h.file = fd, os.NewFile(uintptr(fd), "hang-ups")
-		go watch(h.file, fd) // ends when the last release closes the file
+		f := os.NewFile(uintptr(fd), "hang-ups")
+		if err = f.SetReadDeadline(time.Time{}); err != nil { // the poller does not know it
+			f.Close()
+			return err
+		}
+		h.fd, h.file = fd, f
+		go watch(f) // ends with the last release
 	}
 	h.users++
 	return nil
 }
 
-// release is the end of a user.
+// release is the end of a user. It does not close the file, which would wait for
+// the watcher, who may wait for a lock that the user holds, or be the user.
 func (h *hangupSet) release() {
 	h.mu.Lock()
-	h.users--
-	var last *os.File
-	if h.users == 0 {
-		last, h.file = h.file, nil
+	if h.users--; h.users == 0 {
+		_ = h.file.SetReadDeadline(longAgo) // ends the watcher, which closes it
+		h.file = nil
 	}
 	h.mu.Unlock()
-	if last != nil {
-		last.Close() // outside: it waits for the watcher, who takes the lock
-	}
 }
 
 // join makes c a member. What its peer has done already is reported at once.
@@ -131,26 +134,23 @@ func (h *hangupSet) find(m member) *Conn {
 	return nil
 }
 
-// watch hands events to connections until f is closed.
-func watch(f *os.File, fd int) {
+// watch hands events to connections until the last user is gone, and closes f.
+func watch(f *os.File) {
+	defer f.Close()
 	rc, err := f.SyscallConn()
 	if err != nil {
 		return
 	}
 	var evs [64]syscall.EpollEvent
-	_ = rc.Read(func(uintptr) bool { // its error is that of the close
+	_ = rc.Read(func(fd uintptr) bool { // until the deadline of the last release
 		for {
-			n, err := syscall.EpollWait(fd, evs[:], 0)
+			n, err := syscall.EpollWait(int(fd), evs[:], 0)
 			if err == syscall.EINTR {
 				continue
 			}
 			for _, e := range evs[:max(n, 0)] {
 				if c := hangups.find(member{uint32(e.Fd), uint32(e.Pad)}); c != nil {
-					what := finished
-					if e.Events&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0 {
-						what |= broken
-					}
-					c.hear(what)
+					c.hear(heard(e.Events))
 				}
 			}
 			if n < len(evs) {
@@ -160,14 +160,30 @@ func watch(f *os.File, fd int) {
 	})
 }
 
-// hear takes an event: whoever is parked reads on, and finds out what it was.
+// heard returns what an event or poll(2) says, as their bits are the same.
+func heard(bits uint32) events {
+	switch {
+	case bits&(syscall.EPOLLHUP|syscall.EPOLLERR) != 0:
+		return finished | broken
+	case bits&syscall.EPOLLRDHUP != 0:
+		return finished
+	}
+	return 0
+}
+
+// hear takes an event: whoever is parked reads on, and finds out what it was. The
+// kernel reports the same again whenever something happens to the socket.
 func (c *Conn) hear(e events) {
 	c.mu.Lock()
+	news := e &^ c.heard
 	c.heard |= e
 	c.stir(ended)
 	gone := c.gone
+	if c.closed {
+		gone = nil
+	}
 	c.mu.Unlock()
-	if gone != nil {
+	if news != 0 && gone != nil {
 		gone(e&broken != 0)
 	}
 }
@@ -184,15 +200,17 @@ func (c *Conn) join() (err error) {
 // Watch implements transport.Watcher.
 func (c *Conn) Watch(gone func(reset bool)) error {
 	c.mu.Lock()
-	err := net.ErrClosed
-	if !c.closed {
-		c.gone = gone
-		err = c.join()
+	if c.closed {
+		c.mu.Unlock()
+		return c.fault("watch", net.ErrClosed)
 	}
-	heard := c.heard
+	c.gone = gone
+	err := c.join()
+	_ = c.withFD(func(fd int) { c.heard |= hangup(fd) }) // of which the watcher may not know yet
+	e := c.heard
 	c.mu.Unlock()
-	if heard != 0 && gone != nil {
-		gone(heard&broken != 0)
+	if e != 0 && gone != nil {
+		gone(e&broken != 0)
 	}
 	return c.fault("watch", err)
 }

@@ -13,7 +13,8 @@ import (
 // as the length says, and the conversion stands in the call itself, which keeps
 // the memory where it is until the kernel is done (unsafe.Pointer, rule 4).
 
-// recv reads into p, which is not empty: recvfrom(2).
+// recv reads into p, which is not empty: recvfrom(2). Reading without waiting is
+// never interrupted (EINTR), nor is send.
 func recv(fd uintptr, p []byte) (int, syscall.Errno) {
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
 	return int(n), errno
@@ -46,4 +47,18 @@ func accept(fd uintptr, peer *rawAddr) (int, syscall.Errno) {
 	peer.size = uint32(len(peer.bytes))
 	n, _, errno := syscall.RawSyscall6(syscall.SYS_ACCEPT4, fd, uintptr(unsafe.Pointer(&peer.bytes)), uintptr(unsafe.Pointer(&peer.size)), flags, 0, 0)
 	return int(n), errno
+}
+
+// hangup returns what has become of the peer by now: ppoll(2), which does not wait.
+func hangup(fd int) (e events) {
+	p := struct {
+		fd              int32
+		events, revents int16
+	}{int32(fd), syscall.EPOLLRDHUP, 0}
+	var zero syscall.Timespec
+	n, _, _ := syscall.RawSyscall6(syscall.SYS_PPOLL, uintptr(unsafe.Pointer(&p)), 1, uintptr(unsafe.Pointer(&zero)), 0, 0, 0)
+	if n == 1 {
+		e = heard(uint32(p.revents))
+	}
+	return e
 }
