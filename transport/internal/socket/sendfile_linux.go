@@ -37,14 +37,19 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 type onlyWriter struct{ io.Writer }
 
 // sendfile sends at most left bytes of f from where it is. It is not handled if the
-// kernel or f does not do that; nothing was sent then.
+// kernel or f does not do that: what was not sent, all of it as a rule, has to go
+// another way.
 func (c *Conn) sendfile(f *os.File, left int64) (n int64, handled bool, err error) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return 0, false, nil
 	}
-	out, err := c.SyscallConn()
+	to, err := c.polled()
 	if err != nil {
-		return 0, false, err
+		return 0, false, c.fault("write", err)
+	}
+	out, err := to.SyscallConn()
+	if err != nil {
+		return 0, false, c.fault("write", err)
 	}
 	in, err := f.SyscallConn()
 	if err != nil {
@@ -64,13 +69,13 @@ func (c *Conn) sendfile(f *os.File, left int64) (n int64, handled bool, err erro
 	}
 	for left > 0 {
 		if failed := in.Control(write); failed != nil {
-			return n, n > 0, failed
+			return n, false, failed
 		}
 		switch {
 		case err != nil: // a deadline, or closed
 			return n, true, c.fault("write", err)
 		case errno == syscall.EINVAL || errno == syscall.ENOSYS || errno == syscall.EOPNOTSUPP:
-			return n, n > 0, nil
+			return n, false, nil
 		case errno != nil:
 			return n, true, c.fault("write", os.NewSyscallError("sendfile", errno))
 		case sent == 0: // the end of the file
