@@ -12,7 +12,7 @@ import (
 const (
 	parked uint32 = 1 << iota // Pump waits for readiness
 	woken                     // Wake was called
-	ended                     // the hang-up set has an event: read once more
+	ended                     // the hang-up set has an event: read until nothing is left
 	joined                    // to the hang-up set
 )
 
@@ -103,7 +103,7 @@ func (c *Conn) poll() {
 		}
 		c.mu.Lock()
 		c.moved = true // or the caller has set a deadline meanwhile: it goes too
-		was := c.settle(parked | woken | ended)
+		was := c.settle(parked | woken)
 		c.mu.Unlock()
 		if was&woken != 0 {
 			c.next = transport.Park
@@ -153,10 +153,12 @@ func (c *Conn) work(fd uintptr) (end bool) {
 	}
 	for {
 		p := c.pump.Buffer()
+		known := c.state.Load() & ended
 		n, errno := recv(fd, p)
 		switch {
 		case errno == syscall.EAGAIN:
-			if c.step(fd, 0) { // takes its buffer back
+			c.state.And(^known) // nothing is left
+			if c.step(fd, 0) {  // takes its buffer back
 				return true
 			}
 		case errno != 0 || n == 0:
@@ -245,12 +247,12 @@ func (c *Conn) park() parking {
 		return waits
 	}
 	c.mu.Lock()
-	was := c.settle(parked | woken | ended)
+	was := c.settle(parked | woken)
 	c.mu.Unlock()
 	if was&woken != 0 {
 		return ends
 	}
-	return reads
+	return reads // a read that brings bytes does not settle it: the end comes after them
 }
 
 // settle clears bits of the state, returns what it was, and takes the deadline back
