@@ -191,8 +191,11 @@ func (c *Conn) hear(e events) {
 // join makes the connection a member, once. Without it, for lack of memory, a
 // client that half-closes waits until its time is over. c.mu is held.
 func (c *Conn) join() (err error) {
-	if c.state.Or(joined)&joined == 0 {
-		err = c.withFD(func(fd int) { c.member, err = hangups.join(c, fd) })
+	if c.state.Or(joined)&joined != 0 {
+		return nil
+	}
+	if failed := c.withFD(func(fd int) { c.member, err = hangups.join(c, fd) }); failed != nil {
+		return failed
 	}
 	return err
 }
