@@ -41,6 +41,9 @@ var pumpCases = []struct {
 	{"no wake is lost", pumpEveryWake},
 	{"wakes among bytes", pumpWakesAmongBytes},
 
+	{"rest", pumpRest},
+	{"rest, wake and close", pumpRestEnds},
+
 	{"close while parked", pumpCloseParked},
 	{"close during a step", pumpCloseDuringStep},
 	{"close within a step", pumpCloseWithinStep},
@@ -414,6 +417,72 @@ func random(seed byte, n int) []byte {
 	return p
 }
 
+// pumpRest: a rest ends with bytes or with the end, and reads none of it.
+func pumpRest(t testing.TB, open Open) {
+	ln, dial := start(t, open)
+	for i := range 200 {
+		client, s := connect(t, ln, dial)
+		server := asPumper(t, s)
+		if i%2 == 0 { // it may rest first of all
+			server.Wake()
+			wantNext(t, pump(server, echoing(t)), transport.Park)
+		}
+		if i%4 < 2 {
+			server.SetReadDeadline(time.Now().Add(-time.Second)) // taken away
+		}
+		rested := async(func() (int, error) { server.Rest(); return 0, nil })
+		if i%3 == 0 {
+			time.Sleep(100 * time.Microsecond)
+		}
+		select {
+		case <-rested:
+			t.Fatal("Rest ended for no reason")
+		default:
+		}
+		want := ""
+		if i%5 > 0 {
+			want = "request"
+			send(t, client, want)
+		}
+		client.CloseWrite()
+		await(t, "Rest", rested)
+		await(t, "another Rest", async(func() (int, error) { server.Rest(); return 0, nil }))
+		pumping := pump(server, echoing(t))
+		receive(t, client, want)
+		wantNext(t, pumping, transport.Close)
+		server.Close()
+		client.Close()
+	}
+}
+
+func pumpRestEnds(t testing.TB, open Open) {
+	for range 100 {
+		client, server := pumpPair(t, open)
+		for range 5 {
+			rested := async(func() (int, error) { server.Rest(); return 0, nil })
+			for range rand.IntN(5000) {
+			}
+			server.Wake()
+			await(t, "Rest", rested)
+		}
+		reading := async(func() (int, error) { return server.Read(make([]byte, 10)) })
+		send(t, client, "x")
+		if n, err := await(t, "Read", reading); n != 1 || err != nil {
+			t.Fatalf("Read = %d, %v, want 1, <nil>", n, err)
+		}
+		rested := async(func() (int, error) { server.Rest(); return 0, nil })
+		for range rand.IntN(5000) {
+		}
+		if err := server.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		await(t, "Rest", rested)
+		receiveEnd(t, client)
+		server.Rest()
+		wantNext(t, pump(server, echoing(t)), transport.Close)
+	}
+}
+
 func pumpCloseParked(t testing.TB, open Open) {
 	for range 50 {
 		client, server := pumpPair(t, open)
@@ -767,6 +836,9 @@ func serveRandom(t testing.TB, server transport.Pumper, r *rand.Rand) {
 		case transport.Close:
 			return
 		case transport.Park:
+			if r.IntN(2) == 0 {
+				server.Rest()
+			}
 			continue
 		}
 		// Left: ordinary reads and writes for a while.

@@ -130,9 +130,11 @@ func (c *Conn) turn(fd uintptr) (end bool) {
 // rest is turn for Rest: it ends with whatever there is.
 func (c *Conn) rest(fd uintptr) (end bool) {
 	for {
+		known := c.state.Load() & ended
 		if !c.fresh || waiting(fd) {
 			return true
 		}
+		c.state.And(^known) // nothing is left
 		switch c.park() {
 		case waits:
 			c.fresh = false
