@@ -101,7 +101,7 @@ var _ transport.Pump = (*conn)(nil)
 
 func newConn(l *listener, nc net.Conn) *conn {
 	c := &conn{srv: l.srv, lst: l, nc: nc, until: after(time.Now(), l.limits.FirstByteTimeout)}
-	c.pumper, _ = nc.(transport.Pumper)
+	c.pumper = transport.PumperOf(nc)
 	c.expect(c.until, alarmEnd)
 	return c
 }
@@ -458,11 +458,12 @@ func (c *conn) read(p []byte, until time.Time, parked bool) (n int, err error) {
 	}
 }
 
-// send writes p. It gives up when WriteTimeout has passed without progress, three
+// send writes p; if that is empty, what the connection itself has to write. It
+// gives up when WriteTimeout has passed without progress, three
 // times that at the latest.
 func (c *conn) send(p []byte) error {
 	t := c.lst.limits.WriteTimeout
-	for grace, more := 2*t, len(p) > 0; more; {
+	for grace, more := 2*t, true; more; {
 		if t > 0 {
 			if now := time.Now(); c.writeBy.Sub(now) < t {
 				c.setWriteDeadline(now.Add(grace)) // never early, seldom set
@@ -485,6 +486,9 @@ func (c *conn) send(p []byte) error {
 
 // flush writes what has been collected.
 func (c *conn) flush() error {
+	if len(c.out) == 0 {
+		return nil
+	}
 	err := c.send(c.out)
 	c.out = c.out[:0]
 	return err

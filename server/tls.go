@@ -46,6 +46,7 @@ func (c *conn) handshake() bool {
 	state := h.ConnectionState()
 	c.tls = &state
 	c.until = after(time.Now(), first)
+	c.expect(c.until, alarmEnd)
 	return true
 }
 

@@ -60,7 +60,8 @@ type Pumper interface {
 	// More, and returns what else it asked for, Leave or Close, or Park if Wake
 	// was called. What the peer does not take at once is handed to slow, which
 	// writes it with Write, for as long as it thinks right; after an error of it the
-	// result is Close.
+	// result is Close. An empty rest is to be written, too: the connection has
+	// something of its own to write with it.
 	//
 	// Pump is one goroutine's at a time. It takes a read deadline away. While it
 	// goes on, Read must not be called; Write may be, from within Step too, and
@@ -77,6 +78,19 @@ type Pumper interface {
 	// wait. It does not disturb a Step that goes on. It may be called at any time,
 	// also when the connection is closed.
 	Wake()
+}
+
+// PumperOf returns conn as a Pumper, or nil if it cannot drive. A connection around
+// another one that can only sometimes says so by a method Pumper() Pumper, which
+// returns nil when it cannot.
+func PumperOf(conn net.Conn) Pumper {
+	switch c := conn.(type) {
+	case Pumper:
+		return c
+	case interface{ Pumper() Pumper }:
+		return c.Pumper()
+	}
+	return nil
 }
 
 // A Watcher is a connection that can tell when its peer goes away while nobody

@@ -31,6 +31,9 @@ type Conn struct {
 	writing sync.Mutex  // held by Write and CloseWrite
 
 	readBy, writeBy deadline
+
+	peeked atomic.Bool // peek was read, and not delivered
+	peek   [1]byte
 }
 
 // ErrUnknownName is wrapped by the error of a handshake that Config.Strict ended.
@@ -93,11 +96,20 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if err := c.ready("read", c.readBy.passed()); err != nil {
 		return 0, err
 	}
-	n, err := c.tls.Read(p)
+	n, err := c.read(p)
 	if err == io.EOF && c.wire.ended.Load() {
 		err = io.ErrUnexpectedEOF
 	}
 	return n, c.fault("read", err)
+}
+
+// read reads what Rest has looked at first.
+func (c *Conn) read(p []byte) (int, error) {
+	if c.peeked.Load() && len(p) > 0 && c.peeked.CompareAndSwap(true, false) {
+		p[0] = c.peek[0]
+		return 1, nil
+	}
+	return c.tls.Read(p)
 }
 
 // chunk is how many bytes are encrypted before they are written: as many as fit

@@ -24,6 +24,12 @@ type wire struct {
 	holding atomic.Bool   // records are held back
 	mu      sync.Mutex    // guards held, and keeps writes in order
 	held    *bytes.Buffer // records that wait to be written; nil when there are none
+
+	// While pumping nothing is read here but what the connection below has read.
+	pumping atomic.Bool
+	feed    []byte      // of that, what crypto/tls has not taken
+	over    bool        // nothing comes behind feed
+	drained atomic.Bool // crypto/tls has seen all that came, and waits for more
 }
 
 // buffers are lent to wires that hold something.
@@ -34,8 +40,19 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 const maxHeld = 2 * chunk
 
 // Read notes the end.
-func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.Conn.Read(p)
+func (w *wire) Read(p []byte) (n int, err error) {
+	switch {
+	case len(w.feed) > 0:
+		n = copy(p, w.feed)
+		w.feed = w.feed[n:]
+	case w.over:
+		err = io.EOF
+	case w.pumping.Load():
+		return 0, comeAgain{}
+	default:
+		n, err = w.Conn.Read(p)
+	}
+	w.drained.Store(false)
 	if err == io.EOF {
 		w.ended.Store(true)
 	}
@@ -77,6 +94,27 @@ func (w *wire) flush() error {
 	buffers.Put(w.held)
 	w.held = nil
 	return nil
+}
+
+// take returns what is held, or nil, and ends the holding. The caller writes it, and
+// gives the buffer back.
+func (w *wire) take() *bytes.Buffer {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.holding.Store(false)
+	b := w.held
+	w.held = nil
+	return b
+}
+
+// keep holds p, the rest of what take returned, in front of all that follows.
+func (w *wire) keep(p []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held == nil {
+		w.held = buffers.Get().(*bytes.Buffer)
+	}
+	w.held.Write(p)
 }
 
 // overdue reports whether a write is under way or was left by a deadline. It does

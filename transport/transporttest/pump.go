@@ -18,7 +18,7 @@ import (
 )
 
 // RunPump runs, as subtests, what a transport promises whose accepted connections
-// are a transport.Pumper. The deadline of a read and what a Watcher tells are not
+// can drive: transport.PumperOf. The deadline of a read and what a Watcher tells are not
 // in it.
 func RunPump(t *testing.T, open Open) {
 	for _, c := range pumpCases {
@@ -154,8 +154,8 @@ func pumpPair(t testing.TB, open Open) (client duplex, server transport.Pumper) 
 
 func asPumper(t testing.TB, c net.Conn) transport.Pumper {
 	t.Helper()
-	p, ok := c.(transport.Pumper)
-	if !ok {
+	p := transport.PumperOf(c)
+	if p == nil {
 		t.Fatalf("%T is no transport.Pumper", c)
 	}
 	return p
@@ -701,14 +701,17 @@ func pumpShortWrite(t testing.TB, open Open) {
 		}
 		return []byte("."), transport.Leave
 	}}
-	called := make(chan int, 10)
+	called := make(chan int, 1)
 	pumping := async(func() (transport.Next, error) {
 		return server.Pump(e, func(rest []byte) error {
-			called <- len(rest)
+			select {
+			case called <- len(rest):
+			default: // may be called for every record
+			}
 			return writeTo(server)(rest)
 		}), nil
 	})
-	if n, _ := await(t, "slow", async(func() (int, error) { return <-called, nil })); n == 0 || n > size/2 {
+	if n, _ := await(t, "slow", async(func() (int, error) { return <-called, nil })); n > size/2 {
 		t.Errorf("slow got %d bytes of %d", n, size/2)
 	}
 	expect(t, client)
