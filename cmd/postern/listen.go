@@ -21,7 +21,8 @@ const (
 
 // listen opens the TCP listener and, unless path is "", one on a Unix socket,
 // each named by its address. addr "" means the first free of the default ports.
-func listen(addr, path string, guarded bool) (listeners []net.Listener, err error) {
+// Only the TCP listener speaks TLS.
+func listen(addr, path string, guarded bool, secure *https) (listeners []net.Listener, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(listeners)
@@ -30,6 +31,9 @@ func listen(addr, path string, guarded bool) (listeners []net.Listener, err erro
 	ln, err := listenTCP(addr)
 	if err != nil {
 		return nil, err
+	}
+	if ln, err = secure.wrap(ln); err != nil {
+		return nil, fmt.Errorf("serve: %w", err)
 	}
 	listeners = append(listeners, server.Listener{Listener: ln, Name: ln.Addr().String()})
 	if !guarded && kvhttp.NeedsToken(ln.Addr()) {
@@ -72,8 +76,8 @@ func closeAll(listeners []net.Listener) {
 	}
 }
 
-// baseURL returns the address of a listener as a client on this machine writes it.
-func baseURL(addr net.Addr) string {
+// localHost returns the address of a listener as a client on this machine writes it.
+func localHost(addr net.Addr) string {
 	host := addr.String()
 	if a, ok := addr.(*net.TCPAddr); ok && a.IP.IsUnspecified() {
 		loopback := "::1"
@@ -82,5 +86,5 @@ func baseURL(addr net.Addr) string {
 		}
 		host = net.JoinHostPort(loopback, strconv.Itoa(a.Port))
 	}
-	return "http://" + host
+	return host
 }

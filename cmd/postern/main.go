@@ -17,7 +17,12 @@ const help = `postern serves a key-value store over HTTP.
 postern [serve] [flags]         serve until Ctrl-C; a second Ctrl-C ends it at once
   --addr HOST:PORT   where to listen; without it 127.0.0.1:8080, or the next free
                      port up to 8180
-  --unix PATH        listen on a Unix socket too
+  --unix PATH        listen on a Unix socket too, never with TLS
+  --tls-cert FILE    speak HTTPS with this certificate, and those that lead to its
+                     root behind it, as PEM
+  --tls-key FILE     and this key; both are read again when they have changed, within
+                     a minute and at SIGHUP, and what cannot be used is left alone
+  --tls-self-signed  speak HTTPS with a certificate made now, which no client trusts
   --db FILE          keep the store in FILE; without it in memory, gone at exit
   --table NAME       serve this table; may be repeated; without it: default
   --token TOKEN      ask clients for "Authorization: Bearer TOKEN"; the environment

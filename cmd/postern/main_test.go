@@ -38,7 +38,7 @@ func TestHelp(t *testing.T) {
 		if got.status != 0 || got.stderr != "" || !strings.HasPrefix(got.stdout, "postern serves a key-value store over HTTP.\n") {
 			t.Errorf("%q: %+v", args, got)
 		}
-		for _, flag := range []string{"--addr", "--unix", "--db", "--table", "--token", "--quiet", "--create", "--ttl", "--format", "--json"} {
+		for _, flag := range []string{"--addr", "--unix", "--db", "--table", "--token", "--quiet", "--tls-cert", "--tls-key", "--tls-self-signed", "--create", "--ttl", "--format", "--json"} {
 			if !strings.Contains(got.stdout, flag) {
 				t.Errorf("%q does not mention %s", args, flag)
 			}
@@ -58,6 +58,9 @@ func TestMisuse(t *testing.T) {
 		{"--adr :0", "serve: flag provided but not defined: -adr"},
 		{"--addr", "serve: flag needs an argument: -addr"},
 		{"--quiet 8080", `serve: argument "8080": there are only flags`},
+		{"--tls-cert a.pem", "serve: --tls-cert FILE and --tls-key FILE are needed both"},
+		{"--tls-key a.pem", "serve: --tls-cert FILE and --tls-key FILE are needed both"},
+		{"--tls-self-signed --tls-key a.pem", "serve: --tls-self-signed makes a certificate, and --tls-cert and --tls-key bring one: choose"},
 		{"kv", "kv: a command is missing: get, put, add, cas, del, ls, export, import, watch, stats, backup or check"},
 		{"kv delete x --db f", `kv: no command "delete"; did you mean "del"?`},
 		{"kv gte x --db f", `kv: no command "gte"; did you mean "get"?`},

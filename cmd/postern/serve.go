@@ -27,6 +27,8 @@ func (p *program) serve(ctx context.Context, args []string) error {
 	db := flags.String("db", "", "")
 	token := flags.String("token", os.Getenv("POSTERN_TOKEN"), "")
 	quiet := flags.Bool("quiet", false, "")
+	var encrypt httpsFlags
+	encrypt.register(flags)
 	var tables []string
 	flags.Func("table", "", func(name string) error {
 		tables = append(tables, name)
@@ -44,7 +46,11 @@ func (p *program) serve(ctx context.Context, args []string) error {
 	}
 
 	log := slog.New(slog.NewTextHandler(p.stderr, nil))
-	listeners, err := listen(*addr, *path, *token != "")
+	secure, err := encrypt.load(*addr, log)
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(*addr, *path, *token != "", secure)
 	if err != nil {
 		return err
 	}
@@ -65,7 +71,8 @@ func (p *program) serve(ctx context.Context, args []string) error {
 	}
 	srv := server.New(site(kv, page), config)
 
-	p.announce(listeners, tables[0], *db, *token != "")
+	defer secure.reloadOnHangup()()
+	p.announce(listeners, tables[0], *db, *token != "", secure)
 	err = answer(ctx, srv, listeners)
 	return errors.Join(err, store.Close(context.WithoutCancel(ctx)))
 }
@@ -98,8 +105,8 @@ func answer(ctx context.Context, srv *server.Server, listeners []net.Listener) e
 
 // announce tells where we are, and gives three lines to paste into a shell. They
 // leave it to the shell to know the token.
-func (p *program) announce(listeners []net.Listener, table, db string, guarded bool) {
-	url := baseURL(listeners[0].Addr())
+func (p *program) announce(listeners []net.Listener, table, db string, guarded bool, secure *https) {
+	url, curl := secure.address(listeners[0].Addr(), guarded)
 	fmt.Fprintf(p.stdout, "postern serves %s/ until Ctrl-C\n", url)
 	for _, ln := range listeners[1:] {
 		fmt.Fprintf(p.stdout, "listening on %s too\n", ln.(server.Listener).Name)
@@ -109,10 +116,9 @@ func (p *program) announce(listeners []net.Listener, table, db string, guarded b
 	} else {
 		fmt.Fprintf(p.stdout, "the store is in %s\n", db)
 	}
-	curl := "curl"
 	if guarded {
 		fmt.Fprintln(p.stdout, "\nTry it, with the token in POSTERN_TOKEN:")
-		curl = `curl -H "Authorization: Bearer $POSTERN_TOKEN"`
+		curl += ` -H "Authorization: Bearer $POSTERN_TOKEN"`
 	} else {
 		fmt.Fprintln(p.stdout, "\nTry it:")
 	}

@@ -157,7 +157,7 @@ func TestLinesToPaste(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("there is no curl here")
 	}
-	for _, args := range [][]string{{}, {"--token", "s3cret"}} {
+	for _, args := range [][]string{{}, {"--token", "s3cret"}, {"--tls-self-signed"}, {"--tls-self-signed", "--token", "s3cret"}} {
 		s := start(t, append(args, "--addr", "127.0.0.1:0")...)
 		if strings.Contains(s.output, "s3cret") {
 			t.Errorf("the token is printed: %s", s.output)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestSignalsStopCleanly(t *testing.T) {
@@ -112,4 +113,26 @@ func exitOf(t *testing.T, cmd *exec.Cmd) *os.ProcessState {
 		t.Fatal(err)
 	}
 	return cmd.ProcessState
+}
+
+// SIGHUP makes it read its certificate again, before the minute is over.
+func TestHangupReloadsTheCertificate(t *testing.T) {
+	dir := t.TempDir()
+	cmd, url := child(t, saveCertificate(t, dir, "old.example")...)
+	url = "https://127.0.0.1" + url[strings.LastIndexByte(url, ':'):]
+	saveCertificate(t, dir, "new.example")
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); shown(t, url).DNSNames[0] != "new.example"; {
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("the new certificate is not shown")
+		}
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if state := exitOf(t, cmd); state.ExitCode() != 0 {
+		t.Errorf("%v", state)
+	}
 }
