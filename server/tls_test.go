@@ -141,7 +141,13 @@ func TestPlainHTTPToTLS(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := startTLS(t, app, server.Config{}, std, tls.Config{})
 			talk(t, s.connect(t), request) // nothing of it may reach the next client
-			got := talk(t, s.dial(t), "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n"+strings.Repeat("x", 2000))
+			c := s.dial(t)
+			io.WriteString(c, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n"+strings.Repeat("x", 2000))
+			answer, err := io.ReadAll(c)
+			if err != nil {
+				t.Errorf("crypto/tls's listener: %v: what was not read destroyed the answer: %v", std, err)
+			}
+			got := string(answer)
 			if !strings.HasPrefix(got, "HTTP/1.1 400 Bad Request\r\n") || strings.Count(got, "HTTP/1.1 ") != 1 || !strings.HasSuffix(got, "this port speaks HTTPS, and the request was HTTP\n") {
 				t.Errorf("crypto/tls's listener: %v: got %q", std, got)
 			}

@@ -258,6 +258,10 @@ func TestPoll(t *testing.T) {
 			t.Errorf("reported %v", f.reports)
 		}
 		put(t, f.cert(), []byte("junk"))
+		want("new0.example")
+		if len(f.reports) != 1 {
+			t.Errorf("reported %v before the next minute is over", f.reports)
+		}
 		for range 3 {
 			time.Sleep(time.Minute)
 			want("new0.example")

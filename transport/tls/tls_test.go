@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -271,30 +272,114 @@ func TestBrokenOff(t *testing.T) {
 	}
 }
 
-// Close does not wait for room that the peer does not make.
+// Close gives up where CloseWrite would try on: at once when a write is overdue, and
+// soon when there is no room for its last words.
 func TestCloseOfAStalledConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cert := selfSigned(t)
-		l := listen(t, tls.Config{Certificates: certificates(t, cert)})
-		for _, size := range []int{1 << 20, 10_000} { // in the middle of a write, and behind one that just fit
+		below := memory.Listen(memory.Config{})
+		stuck := &stuckListener{Listener: below}
+		ln, err := tls.NewListener(stuck, tls.Config{Certificates: certificates(t, cert)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		l := listener{ln, below}
+		for _, c := range []struct {
+			overdue bool
+			end     func(*tls.Conn) error
+			took    time.Duration
+		}{
+			{true, (*tls.Conn).Close, 0},
+			{false, (*tls.Conn).Close, 250 * time.Millisecond},
+			{true, (*tls.Conn).CloseWrite, 5 * time.Second},
+			{false, (*tls.Conn).CloseWrite, 5 * time.Second},
+		} {
 			client, server := l.pair(t, trusting("localhost", cert))
-			server.SetWriteDeadline(time.Now().Add(time.Second))
-			var err error
-			for err == nil {
-				_, err = server.Write(make([]byte, size))
+			server.NetConn().(*stuckConn).stuck = true
+			if c.overdue {
+				server.SetWriteDeadline(time.Now().Add(time.Second))
+				if n, err := server.Write([]byte("late")); n != 4 || !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Fatalf("Write = %d, %v", n, err)
+				}
 			}
 			began := time.Now()
-			if err := server.Close(); err != nil {
-				t.Errorf("Close: %v", err)
+			err := c.end(server)
+			if took := time.Since(began); took != c.took || (took == 5*time.Second) != errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("overdue %v: took %v: %v, want %v", c.overdue, took, err, c.took)
 			}
-			if took := time.Since(began); took > time.Second {
-				t.Errorf("Close took %v", took)
-			}
-			if _, err := io.Copy(io.Discard, client); !errors.Is(err, io.ErrUnexpectedEOF) {
-				t.Errorf("the client read to %v, want io.ErrUnexpectedEOF", err)
+			server.Close()
+			if got, err := io.ReadAll(client); len(got) > 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("the client read %q, %v, want io.ErrUnexpectedEOF", got, err)
 			}
 		}
 	})
+}
+
+// stuckListener accepts connections that can be made to take nothing more.
+type stuckListener struct{ net.Listener }
+
+type stuckConn struct {
+	net.Conn
+	full  net.Conn
+	stuck bool
+}
+
+func (l *stuckListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	full, _ := memory.Pipe()
+	full.SetWriteDeadline(time.Now().Add(time.Nanosecond))
+	full.Write(make([]byte, 1<<20))
+	return &stuckConn{Conn: conn, full: full}, nil
+}
+
+func (c *stuckConn) Write(p []byte) (int, error) {
+	if c.stuck {
+		return c.full.Write(p)
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *stuckConn) SetWriteDeadline(t time.Time) error {
+	c.full.SetWriteDeadline(t)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+// What crypto/tls writes on its own while a write is overdue is held up to a limit:
+// a client may ask for new keys again and again, and read nothing.
+func TestOverdueBytesAreBounded(t *testing.T) {
+	cert := selfSigned(t)
+	l := listen(t, tls.Config{Certificates: certificates(t, cert)})
+	_, server := l.pair(t, trusting("localhost", cert))
+	server.SetWriteDeadline(time.Now().Add(time.Millisecond))
+	var err error
+	for err == nil {
+		_, err = server.Write(make([]byte, 10_000))
+	}
+	held := 0
+	for err = nil; err == nil && held < 1<<20; held += 1000 {
+		_, err = server.TLS().Write(make([]byte, 1000))
+	}
+	if !errors.Is(err, os.ErrDeadlineExceeded) || held < 10_000 || held > 50_000 {
+		t.Errorf("%d bytes were held: %v", held, err)
+	}
+}
+
+// CloseWrite half-closes the connection below as well.
+func TestCloseWriteBelow(t *testing.T) {
+	cert := selfSigned(t)
+	l := listen(t, tls.Config{Certificates: certificates(t, cert)})
+	client, server := l.pair(t, trusting("localhost", cert))
+	if err := server.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	client.SetDeadline(time.Now().Add(patience))
+	if _, err := io.Copy(io.Discard, client.NetConn()); err != nil {
+		t.Errorf("below the client reads to %v, want the end", err)
+	}
 }
 
 // What a deadline left of a write goes out with the next one, an empty one too.
