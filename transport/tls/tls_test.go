@@ -351,21 +351,23 @@ func (c *stuckConn) SetWriteDeadline(t time.Time) error {
 // What crypto/tls writes on its own while a write is overdue is held up to a limit:
 // a client may ask for new keys again and again, and read nothing.
 func TestOverdueBytesAreBounded(t *testing.T) {
-	cert := selfSigned(t)
-	l := listen(t, tls.Config{Certificates: certificates(t, cert)})
-	_, server := l.pair(t, trusting("localhost", cert))
-	server.SetWriteDeadline(time.Now().Add(time.Millisecond))
-	var err error
-	for err == nil {
-		_, err = server.Write(make([]byte, 10_000))
-	}
-	held := 0
-	for err = nil; err == nil && held < 1<<20; held += 1000 {
-		_, err = server.TLS().Write(make([]byte, 1000))
-	}
-	if !errors.Is(err, os.ErrDeadlineExceeded) || held < 10_000 || held > 50_000 {
-		t.Errorf("%d bytes were held: %v", held, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		cert := selfSigned(t)
+		l := listen(t, tls.Config{Certificates: certificates(t, cert)})
+		_, server := l.pair(t, trusting("localhost", cert))
+		server.SetWriteDeadline(time.Now().Add(time.Second))
+		var err error
+		for err == nil {
+			_, err = server.Write(make([]byte, 10_000))
+		}
+		held := 0
+		for err = nil; err == nil && held < 1<<20; held += 1000 {
+			_, err = server.TLS().Write(make([]byte, 1000))
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || held < 10_000 || held > 50_000 {
+			t.Errorf("%d bytes were held: %v", held, err)
+		}
+	})
 }
 
 // CloseWrite half-closes the connection below as well.
