@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -47,10 +46,7 @@ func serveHTTP(h http.Handler, x *Exchange) error {
 	if err != nil {
 		return &Error{Status: 400, Err: err}
 	}
-	if state, ok := c.nc.(interface{ ConnectionState() tls.ConnectionState }); ok {
-		s := state.ConnectionState()
-		req.TLS = &s
-	}
+	req.TLS = x.req.TLS()
 	w := newHTTPWriter(x, d, req)
 	d.after = w.release
 	if req.ContentLength == 0 {

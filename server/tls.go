@@ -9,11 +9,16 @@ import (
 	"time"
 )
 
-// handshaker is a connection that speaks TLS, as those of transport/tls and of
+// encrypted is a connection that speaks TLS.
+type encrypted interface {
+	ConnectionState() tls.ConnectionState
+}
+
+// handshaker is one that has its handshake to do, as those of transport/tls and of
 // crypto/tls do.
 type handshaker interface {
+	encrypted
 	HandshakeContext(context.Context) error
-	ConnectionState() tls.ConnectionState
 	NetConn() net.Conn
 }
 
@@ -25,13 +30,23 @@ func (r *Request) TLS() *tls.ConnectionState { return r.tls }
 // errPlain is what a client did that speaks HTTP where TLS is spoken.
 var errPlain = errors.New("server: this port speaks HTTPS, and the request was HTTP")
 
-// handshake does the TLS handshake, if there is one to do still, and reports whether the
-// connection goes on. The time for the first byte begins behind it.
+// handshake does the TLS handshake, if there is one to do still, and reports
+// whether the connection goes on. The time for the first byte begins behind it.
 func (c *conn) handshake() bool {
-	h, ok := c.nc.(handshaker)
+	e, ok := c.nc.(encrypted)
 	if !ok || c.tls != nil {
 		return true
 	}
+	if h, ok := e.(handshaker); ok && !c.shaken(h) {
+		return false
+	}
+	state := e.ConnectionState()
+	c.tls = &state
+	return true
+}
+
+// shaken does the handshake and reports whether it succeeded.
+func (c *conn) shaken(h handshaker) bool {
 	limit, first := c.lst.limits.HandshakeTimeout, c.lst.limits.FirstByteTimeout
 	if c.over {
 		limit, first = overTimeout, overTimeout
@@ -43,8 +58,6 @@ func (c *conn) handshake() bool {
 		c.refuse(h.NetConn(), err)
 		return false
 	}
-	state := h.ConnectionState()
-	c.tls = &state
 	c.until = after(time.Now(), first)
 	c.expect(c.until, alarmEnd)
 	return true
