@@ -27,6 +27,9 @@ func (s *Store) Number(ctx context.Context, sql string) (int64, error) {
 	return Execute(ctx, s, func(tx *Tx) (int64, error) { return tx.c.number(sql) })
 }
 
+// MappedBytes is how much of the file the View's connection may map.
+func (t *ReadTx) MappedBytes() (int64, error) { return t.c.number("PRAGMA mmap_size") }
+
 // BreakEngine makes tx fail as if the engine had said code, and returns the
 // error that the operation would have returned.
 func (t *Tx) BreakEngine(code sqlite.ResultCode) error { return t.fail("test", code.ToError()) }

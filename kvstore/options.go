@@ -56,6 +56,13 @@ type Options struct {
 	// procedures, as they always do in memory.
 	Readers int
 
+	// MapFile lets Views read the file as mapped memory, its first 2 GiB, and not by
+	// system calls: faster by a quarter while the file fits a reader's cache of 16 MB,
+	// and twice as fast when it is much longer. The price: a disk that cannot read, or
+	// a program that cuts the file short, then ends the process (SIGBUS), where else
+	// the View would fail. Default: off. Without effect in memory.
+	MapFile bool
+
 	// QueueLen is how many procedures may wait; callers beyond that block
 	// before they are queued. Default 1024. Negative: none wait in the queue,
 	// all block before it.

@@ -24,7 +24,8 @@ import (
 type readers struct {
 	path   string
 	tables int
-	most   int // the pool may grow to this when Views hold it up
+	mapped bool // the connections map the file
+	most   int  // the pool may grow to this when Views hold it up
 
 	news    chan struct{} // tokens for Views that wait: something was put back
 	back    chan struct{} // the same for the pause, which Views must not rob of it
@@ -45,6 +46,9 @@ const (
 	growAfter = 5 * time.Millisecond
 	growTimes = 4
 
+	// mapSize is how much of a file is mapped at most: the engine takes no more. // bytes
+	mapSize = 1<<31 - 1
+
 	// acquireYields is how often a View lets others run before it parks: as many
 	// connections as processors means that one is nearly always about to be put back.
 	acquireYields = 16
@@ -52,8 +56,8 @@ const (
 
 // openReaders makes a pool of n. One connection is opened at once and one
 // stays open to the end: see writer.closeAsIs.
-func openReaders(path string, n, tables int) (*readers, error) {
-	r := &readers{path: path, tables: tables, most: growTimes * n, total: n}
+func openReaders(path string, n, tables int, mapped bool) (*readers, error) {
+	r := &readers{path: path, tables: tables, mapped: mapped, most: growTimes * n, total: n}
 	r.news, r.back = make(chan struct{}, r.most), make(chan struct{}, 1)
 	r.timer = time.AfterFunc(time.Hour, r.growIfStuck)
 	r.timer.Stop()
@@ -69,6 +73,12 @@ func (r *readers) open() (*conn, error) {
 	c, err := openConn(r.path, sqlite.OpenReadOnly, r.tables, readerCache)
 	if err != nil {
 		return nil, err
+	}
+	if r.mapped {
+		if err := c.exec(fmt.Sprintf("PRAGMA mmap_size = %d", mapSize)); err != nil {
+			c.close()
+			return nil, err
+		}
 	}
 	if c.pin, err = c.db.Prepare("SELECT 1 FROM kv_meta LIMIT 1"); err != nil {
 		c.close()

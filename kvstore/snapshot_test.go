@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -271,4 +272,36 @@ func TestIdleCheckpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, ctx, "a checkpoint", func() bool { return s.Stats().Checkpoints == 1 })
+}
+
+// Views of a mapped file see it grow, and see what stands in the log.
+func TestMapFile(t *testing.T) {
+	o := options()
+	o.MapFile, o.CheckpointPages = true, 20
+	s := openFile(t, o)
+	ctx := watchdog(t)
+	for i := range 300 {
+		key := fmt.Sprint(i)
+		if _, err := s.Add(ctx, "t", key, []byte(strings.Repeat(key, 3000))); err != nil {
+			t.Fatal(err)
+		}
+		for _, look := range []int{0, i / 2, i} {
+			key := fmt.Sprint(look)
+			if got := mustGet(t, s, key); got != strings.Repeat(key, 3000) {
+				t.Fatalf("after %d: %s holds %d bytes", i, key, len(got))
+			}
+		}
+	}
+	if n := s.Stats().Checkpoints; n < 5 {
+		t.Errorf("%d checkpoints", n)
+	}
+	for _, tt := range []struct {
+		s      *kvstore.Store
+		mapped bool
+	}{{s, true}, {openFile(t, options()), false}} {
+		n, err := kvstore.View(ctx, tt.s, (*kvstore.ReadTx).MappedBytes)
+		if (n > 0) != tt.mapped || err != nil {
+			t.Errorf("%d bytes are mapped, %v", n, err)
+		}
+	}
 }

@@ -145,7 +145,7 @@ func (s *Store) start(c *conn) error {
 	}
 	var spare *readers
 	if s.path != "" {
-		r, err := openReaders(s.path, max(1, s.opt.Readers), len(s.order))
+		r, err := openReaders(s.path, max(1, s.opt.Readers), len(s.order), s.opt.MapFile)
 		if err != nil {
 			return err
 		}
