@@ -15,5 +15,7 @@ var comparisons = []comparison{
 	{name: "get, 1 caller, bbolt View", peer: openBolt, callers: 1, work: get, goal: 0.8},
 	{name: "get, 8 callers, bbolt View", peer: openBolt, callers: 8, work: get, goal: 0.5},
 	{name: "get, 64 callers, bbolt View", peer: openBolt, callers: 64, work: get, goal: 0.5},
+	{name: "get, 1 caller, mapped, bbolt View", open: openMapped, peer: openBolt, callers: 1, work: get, goal: 0.8},
+	{name: "get, 8 callers, mapped, bbolt View", open: openMapped, peer: openBolt, callers: 8, work: get, goal: 0.5},
 	{name: "get, 8 callers, tx each", peer: openNaive, callers: 8, work: get, goal: 3.5},
 }

@@ -17,8 +17,12 @@ var background = context.Background()
 
 type ours struct{ s *kvstore.Store }
 
-func openOurs(path string) (store, error) {
-	s, err := kvstore.Open(path, kvstore.Options{Tables: []kvstore.Table{{Name: "t", SmallValues: true}}})
+func openOurs(path string) (store, error)   { return openWith(path, kvstore.Options{}) }
+func openMapped(path string) (store, error) { return openWith(path, kvstore.Options{MapFile: true}) }
+
+func openWith(path string, o kvstore.Options) (store, error) {
+	o.Tables = []kvstore.Table{{Name: "t", SmallValues: true}}
+	s, err := kvstore.Open(path, o)
 	return ours{s}, err
 }
 
