@@ -147,18 +147,18 @@ func crashState(tx *kvstore.ReadTx) (steps [childWriters]int, err error) {
 // A process that is killed loses nothing that it was answered, and leaves no half of a
 // procedure, however often and whenever, also while it recovers from the last time.
 func TestKill(t *testing.T) {
-	rounds := 150
+	rounds := 100
 	if testing.Short() {
 		rounds = 10
 	}
 	folder := t.TempDir()
 	path := filepath.Join(folder, "store.db")
-	ctx := watchdog(t)
 	seed := time.Now().UnixNano()
 	rng := rand.New(rand.NewPCG(uint64(seed), 0))
 	var answered [childWriters]int // last step of each
 	total, beforeOpen := 0, 0
 	for round := range rounds {
+		ctx, stop := context.WithTimeout(t.Context(), patience)
 		n, opened := killOne(t, ctx, path, rng, &answered)
 		total += n
 		if !opened {
@@ -188,6 +188,7 @@ func TestKill(t *testing.T) {
 		if err := s.Close(ctx); err != nil {
 			t.Fatal(err)
 		}
+		stop()
 	}
 	t.Logf("%d kills, %d of them before the store was open; %d steps answered, none lost", rounds, beforeOpen, total)
 	if total < rounds*20 {
