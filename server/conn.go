@@ -319,13 +319,13 @@ func (c *conn) rest(phase h1.Phase) transport.Next {
 	return transport.Park
 }
 
-// release gives back what is borrowed. The protocol's state goes with it: between
-// requests it is that of a new connection.
+// release gives back what is borrowed; no exchange is going on. The protocol's state
+// goes with it: between requests it is that of a new connection.
 func (c *conn) release() {
 	w := c.work
 	c.work = nil
 	c.taken += w.used
-	w.r, w.w, w.used, w.mark, w.exchange = 0, 0, 0, 0, exchange{}
+	w.r, w.w, w.used, w.mark, w.out = 0, 0, 0, 0, w.out[:0]
 	if len(w.in) <= 4*inputSize && cap(w.out) <= 4*batchSize {
 		works.Put(w)
 	}
@@ -369,6 +369,7 @@ func (c *conn) finish() {
 			c.driven.leave()
 		}
 		c.req.end()
+		c.exchange = exchange{}
 		c.release()
 	}
 	if c.hijacked {

@@ -32,22 +32,13 @@ func (c *conn) begin() {
 	c.served++
 	c.waiting, c.alarm = h1.PhaseRespond, alarmOff
 	c.srv.connState(c.nc, http.StateActive)
-	c.exchange = exchange{
-		id:        c.srv.requests.Add(1),
-		headStart: c.r - len(head.Raw()),
-		headEnd:   c.r,
-		req: Request{
-			head:     head,
-			proto:    &c.proto,
-			conn:     c,
-			listener: c.lst.Name,
-			peers:    c.nc,
-			tls:      c.tls,
-			maxBody:  c.lst.limits.MaxBody,
-			base:     c.srv.base,
-			leaving:  c.srv.leaving,
-		},
-	}
+	// It was cleared when the last one ended; one assignment would write it twice.
+	c.id = c.srv.requests.Add(1)
+	c.headStart, c.headEnd = c.r-len(head.Raw()), c.r
+	r := &c.req
+	r.head, r.proto, r.conn, r.peers, r.tls = head, &c.proto, c, c.nc, c.tls
+	r.listener, r.maxBody = c.lst.Name, c.lst.limits.MaxBody
+	r.base, r.leaving = c.srv.base, c.srv.leaving
 	if c.req.maxBody < 0 {
 		c.req.maxBody = 1<<63 - 1
 	}
