@@ -17,15 +17,19 @@ type aheadRead struct {
 	stopped atomic.Bool
 }
 
-// readAhead calls cancel once the client finishes sending or is gone, as net/http
-// does, where the transport does not tell. The goroutine ends with the read, which
-// stopAhead ends. A pipelined request ends the watch, since it is not to be read
-// before its turn.
-func (d *driven) readAhead(cancel context.CancelFunc) {
+// lookAhead calls cancel once the client finishes sending or is gone, as net/http
+// does when the body has ended. Where the transport does not tell, a goroutine
+// reads, until stopAhead ends that. Then a pipelined request ends the watch, since
+// it is not to be read before its turn.
+func (d *driven) lookAhead(cancel context.CancelFunc) {
 	c := d.c
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if c.watched || d.ahead != nil || d.noAhead || c.w == len(c.in) {
+	if c.watched {
+		c.watch(cancel, true)
+		return
+	}
+	if d.ahead != nil || d.noAhead || c.w == len(c.in) {
 		return
 	}
 	if !c.readBy.IsZero() {

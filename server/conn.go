@@ -365,7 +365,7 @@ func (c *conn) drain() bool {
 // finish ends the connection.
 func (c *conn) finish() {
 	if c.work != nil {
-		if c.driven != nil { // runtime.Goexit
+		if c.driven != nil { // hijacked, or runtime.Goexit
 			c.driven.leave()
 		}
 		c.req.end()

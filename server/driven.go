@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/h1"
+	"postern/transport"
 )
 
 // driven is an Exchange's carrier: a connection of ours. Exchange.mu holds writers
@@ -60,7 +61,6 @@ func (c *conn) runDriven() bool {
 	}
 	d.leave()
 	if c.hijacked {
-		c.driven = nil
 		return false
 	}
 	if d.spoiled.Load() || c.req.body.failed != nil {
@@ -185,6 +185,9 @@ func (d *driven) hijack() (net.Conn, []byte, error) {
 	d.mu.Lock()
 	c.proto.Fail() // for those who go on reading
 	d.mu.Unlock()
+	if w, ok := c.nc.(transport.Watcher); ok && c.watched {
+		_ = w.Watch(nil) // failing, it is closed
+	}
 	early := slices.Clone(c.in[c.r:c.w])
 	if err := c.nc.SetDeadline(time.Time{}); err != nil {
 		c.fail(endNow)

@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"time"
+
+	"postern/transport"
 )
 
 // hangup is who wants to know that the client has gone.
@@ -22,8 +24,12 @@ func (c *conn) gone(reset bool) {
 	c.tell()
 }
 
-// watch makes cancel the function that is called when the client has gone.
+// watch makes cancel the function that is called when the client has gone, if the
+// transport tells.
 func (c *conn) watch(cancel context.CancelFunc, half bool) {
+	if w, ok := c.nc.(transport.Watcher); ok && !c.watched {
+		c.watched = w.Watch(c.gone) == nil
+	}
 	c.hangup.Store(&hangup{cancel, half})
 	c.tell()
 }

@@ -39,7 +39,6 @@ func serveHTTP(h http.Handler, x *Exchange) error {
 		x.req.SetMaxBody(-1)
 	}
 	ctx := x.req.Context()
-	c.watch(x.req.cancel, true)
 	ctx = context.WithValue(ctx, http.ServerContextKey, c.srv.http())
 	ctx = context.WithValue(ctx, http.LocalAddrContextKey, x.req.LocalAddr())
 	req, err := x.req.toHTTP(ctx)
@@ -50,9 +49,12 @@ func serveHTTP(h http.Handler, x *Exchange) error {
 	w := newHTTPWriter(x, d, req)
 	d.after = w.release
 	if req.ContentLength == 0 {
-		d.readAhead(x.req.cancel)
+		d.lookAhead(x.req.cancel)
 	} else {
-		w.body = &httpBody{r: x.req.Body(), ended: func() { req.Trailer = mergeTrailer(req.Trailer, x.req.Trailer()); d.readAhead(x.req.cancel) }}
+		w.body = &httpBody{r: x.req.Body(), ended: func() {
+			req.Trailer = mergeTrailer(req.Trailer, x.req.Trailer())
+			d.lookAhead(x.req.cancel)
+		}}
 		req.Body = w.body
 	}
 	h.ServeHTTP(w, req)
