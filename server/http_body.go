@@ -12,8 +12,9 @@ import (
 // httpBody is a request's body as net/http handlers read it: safe to read and to
 // close from several goroutines, also when the exchange is long over.
 type httpBody struct {
-	r     io.Reader
-	ended func() // called once, at EOF
+	r      io.Reader
+	length int64  // announced, or -1
+	ended  func() // called once, at EOF
 
 	mu     sync.Mutex // one read at a time
 	n      int64      // bytes read
@@ -40,6 +41,10 @@ func (b *httpBody) read(p []byte) (int, error) {
 	}
 	n, err := b.r.Read(p)
 	b.n += int64(n)
+	if err == nil && b.n == b.length { // tells EOF with the last bytes, as net/http does
+		var none [1]byte
+		_, err = b.r.Read(none[:])
+	}
 	switch {
 	case err == io.EOF:
 		b.eof = true
@@ -60,14 +65,13 @@ func (b *httpBody) read(p []byte) (int, error) {
 // bytes.
 const maxUnreadHTTP = 256 << 10
 
-// Close implements io.Closer: the rest is read, if it is short, and nothing after
-// it. While a Read goes on it only makes the next one fail.
+// Close implements io.Closer: it waits for a Read that goes on, and reads the rest
+// if that is short.
 func (b *httpBody) Close() error {
-	if b.mu.TryLock() {
-		defer b.mu.Unlock()
-		if !b.closed.Load() && !b.eof && b.failed == nil {
-			_, _ = b.discard() // what is left shows elsewhere
-		}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.closed.Load() && !b.eof && b.failed == nil && b.length-b.n < maxUnreadHTTP {
+		_, _ = b.discard() // what is left shows elsewhere
 	}
 	b.closed.Store(true)
 	return nil
@@ -94,7 +98,7 @@ func (b *httpBody) release() {
 // beforeReply reads what is left of the body before a response is begun, as
 // net/http does for clients that send all before they read. It reports whether the
 // connection must close since there is too much, or it cannot be read.
-func (b *httpBody) beforeReply(announced int64) (closes bool) {
+func (b *httpBody) beforeReply() (closes bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -102,7 +106,7 @@ func (b *httpBody) beforeReply(announced int64) (closes bool) {
 		return false
 	case b.closed.Load() || b.failed != nil:
 		return true
-	case announced >= 0 && announced-b.n >= maxUnreadHTTP:
+	case b.length-b.n >= maxUnreadHTTP:
 		return true
 	}
 	if _, err := b.discard(); err != io.EOF {

@@ -75,7 +75,7 @@ func (w *httpWriter) closes(header http.Header) bool {
 		defer w.body.mu.Unlock()
 		return !w.body.eof
 	}
-	return !w.fullDuplex && w.body.beforeReply(w.x.req.ContentLength())
+	return !w.fullDuplex && w.body.beforeReply()
 }
 
 // declareTrailers takes up what the handler's Trailer field announces, and reports
