@@ -164,7 +164,7 @@ func describe(resp *http.Response, body []byte, err error) string {
 		fmt.Fprintf(&b, "  %s: %s\n", k, boundary.ReplaceAllString(v, "BOUNDARY"))
 	}
 	text := boundary.ReplaceAllString(string(body), "BOUNDARY")
-	if len(text) > 2000 {
+	if len(text) > 8000 {
 		text = fmt.Sprintf("%.50s... %d bytes", text, len(text))
 	}
 	if resp.Request != nil && resp.Request.Method == "HEAD" {

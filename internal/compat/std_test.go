@@ -109,12 +109,11 @@ func TestReverseProxy(t *testing.T) {
 			if err != nil {
 				s.Fatal(err)
 			}
-			p := httputil.NewSingleHostReverseProxy(u)
-			p.ErrorLog = quiet
-			p.Director = func(r *http.Request) {
-				r.URL.Scheme, r.URL.Host, r.Host = "http", u.Host, "upstream"
-			}
-			return p
+			return &httputil.ReverseProxy{ErrorLog: quiet, Rewrite: func(r *httputil.ProxyRequest) {
+				r.SetURL(u)
+				r.SetXForwarded()
+				r.Out.Host = "upstream"
+			}}
 		}, throughProxy)
 	})
 	t.Run("before the server", func(t *testing.T) {
@@ -251,8 +250,8 @@ func TestServeMuxAndFriends(t *testing.T) {
 			c, err := r.Cookie("x")
 			fmt.Fprint(w, c, err)
 		})
-		mux.HandleFunc("/error", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 418) })
-		mux.Handle("/redirect", http.RedirectHandler("/a?b", 302))
+		mux.HandleFunc("/error", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusTeapot) })
+		mux.Handle("/redirect", http.RedirectHandler("/a?b", http.StatusFound))
 		return http.NewCrossOriginProtection().Handler(mux)
 	}, func(s *session) {
 		s.get("/users/7/a/b")
