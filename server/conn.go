@@ -154,7 +154,9 @@ func (c *conn) drive() transport.Next {
 		default:
 			return c.expire()
 		}
-		if next := c.pumper.Pump(c, c.send); next != transport.Park {
+		next := c.pumper.Pump(c, c.send)
+		c.readBy = time.Time{} // which Pump has taken away
+		if next != transport.Park {
 			return next
 		}
 	}
