@@ -70,6 +70,16 @@ func (s *Server) wind() {
 	k.look = time.Time{}
 }
 
+// hurry makes the clock look as often as a new shortest timeout needs. s.mu is held.
+func (s *Server) hurry(shortest time.Duration) {
+	k := &s.clock
+	k.shortest = shortest
+	if k.ticking { // it may have gone to sleep for longer than that
+		k.look = time.Time{}
+		k.timer.Reset(k.period())
+	}
+}
+
 // tick wakes the connections that are due at now, and sets the clock to its next
 // tick. It stops when there is no connection.
 func (s *Server) tick(now time.Time) {

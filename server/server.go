@@ -199,7 +199,9 @@ func (s *Server) track(l *listener) bool {
 		return false
 	}
 	s.listeners[l] = struct{}{}
-	s.clock.shortest = min(s.clock.shortest, l.limits.shortestWait())
+	if wait := l.limits.shortestWait(); wait < s.clock.shortest {
+		s.hurry(wait)
+	}
 	return true
 }
 
