@@ -333,6 +333,36 @@ func TestUrgentData(t *testing.T) {
 	}
 }
 
+// A descriptor sent along (SCM_RIGHTS) ends a read where it stands, although more is
+// there: the same holds. It is closed by the kernel, since nobody takes it.
+func TestDescriptorSentAlong(t *testing.T) {
+	ln := listeners["unix"](t)
+	defer ln.Close()
+	client, server := connect(t, ln)
+	before := files(t)
+	ended := pump(server, &steps{f: func(in []byte, end bool) ([]byte, transport.Next) {
+		if string(in) == "begin" { // while this goes on, so that both are there at once
+			onSocket(t, client, func(fd int) error {
+				return syscall.Sendmsg(fd, []byte("ab"), syscall.UnixRights(0), nil, 0)
+			})
+			send(t, client, "cd")
+		}
+		return in, transport.Park
+	}})
+	eventually(t, "parked", server.Parked)
+	send(t, client, "begin")
+	receive(t, client, "beginab")
+	server.Wake()
+	wantNext(t, ended, transport.Park)
+	ended = pump(server, echo())
+	receive(t, client, "cd")
+	client.CloseWrite()
+	wantNext(t, ended, transport.Close)
+	if n := files(t); n > before {
+		t.Errorf("%d descriptors, want %d", n, before)
+	}
+}
+
 // Nothing that is done with a closed connection reaches the one that has got its
 // descriptor's number since.
 func TestDescriptorsAreUsedAgain(t *testing.T) {
