@@ -40,6 +40,7 @@ var pumpCases = []struct {
 	{"wake before and after", pumpWakeBeforeAndAfter},
 	{"no wake is lost", pumpEveryWake},
 	{"wakes among bytes", pumpWakesAmongBytes},
+	{"wake and leave at once", pumpWakeAndLeave},
 
 	{"rest", pumpRest},
 	{"rest, wake and close", pumpRestEnds},
@@ -410,6 +411,34 @@ func pumpWakesAmongBytes(t testing.TB, open Open) {
 	}
 }
 
+// pumpWakeAndLeave: a wake that comes with the bytes that make it leave has no
+// effect on ordinary reads.
+func pumpWakeAndLeave(t testing.TB, open Open) {
+	client, server := pumpPair(t, open)
+	e := &engine{t: t, step: func(in []byte, end bool) ([]byte, transport.Next) {
+		if in == nil {
+			return nil, transport.Park
+		}
+		return nil, transport.Leave
+	}}
+	for range 500 {
+		pumping := pump(server, e.again())
+		time.Sleep(20 * time.Microsecond) // it is parked, mostly
+		waking := async(func() (int, error) { server.Wake(); return 0, nil })
+		send(t, client, "x")
+		for next := transport.Park; next == transport.Park; pumping = pump(server, e.again()) {
+			if next, _ = await(t, "Pump", pumping); next == transport.Leave {
+				break
+			}
+		}
+		await(t, "Wake", waking)
+		send(t, client, "y")
+		if n, err := server.Read(make([]byte, 1)); n != 1 || err != nil {
+			t.Fatalf("Read = %d, %v, want 1, <nil>", n, err)
+		}
+	}
+}
+
 // random returns n bytes that follow from seed.
 func random(seed byte, n int) []byte {
 	p := make([]byte, n)
@@ -679,8 +708,20 @@ func pumpDeadline(t testing.TB, open Open) {
 			t.Fatalf("Read = %d, %v, want 1, <nil>", n, err)
 		}
 	}
-	// One that is set while it waits ends nothing.
+	// Nor does one that would come later.
+	server.SetReadDeadline(time.Now().Add(soon))
 	pumping := pump(server, e.again())
+	send(t, client, "x")
+	wantNext(t, pumping, transport.Leave)
+	receive(t, client, "x")
+	reading := async(func() (int, error) { return server.Read(make([]byte, 10)) })
+	time.Sleep(2 * soon)
+	send(t, client, "y")
+	if n, err := await(t, "Read", reading); n != 1 || err != nil {
+		t.Fatalf("Read = %d, %v, want 1, <nil>", n, err)
+	}
+	// One that is set while it waits ends nothing.
+	pumping = pump(server, e.again())
 	time.Sleep(time.Millisecond)
 	server.SetReadDeadline(time.Now().Add(-time.Second))
 	send(t, client, "z")
