@@ -116,11 +116,7 @@ func (c *Conn) poll() {
 // answer; then it returns false to wait for more, or true when c.next says why the
 // pumping ends.
 func (c *Conn) turn(fd uintptr) (end bool) {
-	if c.state.And(^parked)&(woken|ended) != 0 {
-		c.mu.Lock() // who wakes a parked connection moves its deadline
-		c.settle(0)
-		c.mu.Unlock()
-	}
+	c.state.And(^parked) // a deadline that was moved before this is settled before the next wait
 	if c.pump == nil {
 		return c.rest(fd)
 	}
