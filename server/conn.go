@@ -40,6 +40,7 @@ type conn struct {
 	alarm   alarm  // what due is for
 	resting bool   // idle, once out is written
 	broken  bool   // nothing more can be said
+	last    bool   // the client has said that this request is its last
 	ending  ending // how to close
 	state   atomic.Uint32
 	tls     *tls.ConnectionState // nil if there is none
@@ -70,7 +71,7 @@ const (
 	// 9.6): half-close, read and discard for a while, then close.
 	endGently ending = iota
 	// endNow: all that the client sent was read, or it is gone, or nothing of ours
-	// is on its way.
+	// is on its way, or the client has said that it sends nothing more.
 	endNow
 	// endReset: a response that ends with the connection could not be finished,
 	// and nothing but a reset tells the client.
@@ -264,6 +265,9 @@ func (c *conn) Step(n int) (out []byte, next transport.Next) {
 		case h1.EventNeedData:
 			return c.wait()
 		default: // closed: Paused cannot be, every End is answered
+			if c.last && c.r == c.w {
+				c.ending = endNow
+			}
 			return c.out, transport.Close
 		}
 	}

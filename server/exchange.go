@@ -30,7 +30,7 @@ type exchange struct {
 func (c *conn) begin() {
 	head := c.proto.Request()
 	c.served++
-	c.waiting, c.alarm = h1.PhaseRespond, alarmOff
+	c.waiting, c.alarm, c.last = h1.PhaseRespond, alarmOff, !head.KeepAlive()
 	c.srv.connState(c.nc, http.StateActive)
 	// It was cleared when the last one ended; one assignment would write it twice.
 	c.id = c.srv.requests.Add(1)
