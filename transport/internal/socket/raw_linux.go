@@ -16,7 +16,7 @@ import (
 // recv reads into p, which is not empty: recvfrom(2). Reading without waiting is
 // never interrupted (EINTR), nor is send.
 func recv(fd uintptr, p []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
+	n, _, errno := syscall.RawSyscall6(sysRecvfrom, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
 	return int(n), errno
 }
 
@@ -25,14 +25,14 @@ func recv(fd uintptr, p []byte) (int, syscall.Errno) {
 func waiting(fd uintptr) bool {
 	var b [1]byte
 	const flags = syscall.MSG_PEEK | syscall.MSG_DONTWAIT
-	_, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&b)), 1, flags, 0, 0)
+	_, _, errno := syscall.RawSyscall6(sysRecvfrom, fd, uintptr(unsafe.Pointer(&b)), 1, flags, 0, 0)
 	return errno != syscall.EAGAIN
 }
 
 // send writes of p, which is not empty, what the socket takes: sendto(2). A peer
 // that is gone is an error and no signal.
 func send(fd uintptr, p []byte) (int, syscall.Errno) {
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_SENDTO, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
+	n, _, errno := syscall.RawSyscall6(sysSendto, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
 	return int(n), errno
 }
 
@@ -41,11 +41,11 @@ func send(fd uintptr, p []byte) (int, syscall.Errno) {
 func accept(fd uintptr, peer *rawAddr) (int, syscall.Errno) {
 	const flags = syscall.SOCK_NONBLOCK | syscall.SOCK_CLOEXEC
 	if peer == nil {
-		n, _, errno := syscall.RawSyscall6(syscall.SYS_ACCEPT4, fd, 0, 0, flags, 0, 0)
+		n, _, errno := syscall.RawSyscall6(sysAccept4, fd, 0, 0, flags, 0, 0)
 		return int(n), errno
 	}
 	peer.size = uint32(len(peer.bytes))
-	n, _, errno := syscall.RawSyscall6(syscall.SYS_ACCEPT4, fd, uintptr(unsafe.Pointer(&peer.bytes)), uintptr(unsafe.Pointer(&peer.size)), flags, 0, 0)
+	n, _, errno := syscall.RawSyscall6(sysAccept4, fd, uintptr(unsafe.Pointer(&peer.bytes)), uintptr(unsafe.Pointer(&peer.size)), flags, 0, 0)
 	return int(n), errno
 }
 
