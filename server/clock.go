@@ -88,6 +88,7 @@ func (s *Server) tick(now time.Time) {
 	k := &s.clock
 	if k.ticking = len(s.conns) > 0; !k.ticking {
 		k.coarse.Store(nil)
+		s.workers.dismiss(false)
 		return
 	}
 	if !now.Before(k.look) {
@@ -96,6 +97,7 @@ func (s *Server) tick(now time.Time) {
 	seen := s.requests.Load()
 	if seen == k.seen {
 		k.coarse.Store(nil)
+		s.workers.dismiss(false)
 		k.timer.Reset(k.look.Sub(now))
 		return
 	}

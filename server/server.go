@@ -35,6 +35,7 @@ type Server struct {
 	unshaken atomic.Uint64 // TLS handshakes that failed
 	stamp    atomic.Pointer[dateStamp]
 	born     time.Time
+	workers  workers
 	clock    clock
 	std      atomic.Pointer[http.Server] // see Server.http
 
@@ -176,7 +177,11 @@ func (l *listener) start(nc net.Conn) {
 	}
 	s.mu.Unlock()
 	s.connState(nc, http.StateNew)
-	go c.serve()
+	if c.pumper == nil {
+		go c.serve()
+		return
+	}
+	s.workers.serve(c)
 }
 
 // overTimeout is how long a connection that will be answered with 503 may take to
@@ -288,6 +293,7 @@ func (s *Server) Close() error {
 
 // end releases what outlives connections.
 func (s *Server) end() {
+	s.workers.dismiss(true)
 	if s.records != nil {
 		s.records.close()
 	}

@@ -34,6 +34,7 @@ type Conn struct {
 	driving bool             // Pump is going on
 	closed  bool             // Close was called; while driving, Pump closes
 	timed   bool             // a read deadline was set
+	lingers bool             // Close may take as long as SetLinger said
 	moved   bool             // the read deadline was set by stir
 	heard   events           // of the peer's end, so far
 	gone    func(reset bool) // of Watch
@@ -145,10 +146,13 @@ func (c *Conn) release() error {
 	f, fd := c.file.Load(), c.fd
 	c.fd = -1
 	c.mu.Unlock()
-	if f == nil {
+	switch {
+	case f != nil:
+		return c.fault("close", f.Close())
+	case c.lingers:
 		return c.fault("close", os.NewSyscallError("close", syscall.Close(fd)))
 	}
-	return c.fault("close", f.Close())
+	return c.fault("close", shut(fd))
 }
 
 // withFD calls f with the descriptor. The lock is held, so it stays open.
@@ -200,6 +204,7 @@ func (c *Conn) SetLinger(sec int) error {
 		l = syscall.Linger{}
 	}
 	return c.do("set", func(fd int) error {
+		c.lingers = sec > 0
 		return os.NewSyscallError("setsockopt", syscall.SetsockoptLinger(fd, syscall.SOL_SOCKET, syscall.SO_LINGER, &l))
 	})
 }

@@ -1,6 +1,7 @@
 package socket
 
 import (
+	"os"
 	"syscall"
 	"unsafe"
 )
@@ -61,4 +62,12 @@ func hangup(fd int) (e events) {
 		e = heard(uint32(p.revents))
 	}
 	return e
+}
+
+// shut closes a socket that does not linger: close(2).
+func shut(fd int) error {
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOSE, uintptr(fd), 0, 0); errno != 0 {
+		return os.NewSyscallError("close", errno)
+	}
+	return nil
 }
