@@ -509,6 +509,10 @@ func (c *conn) fail(how ending) {
 	}
 	c.broken, c.ending = true, how
 	if c.work != nil {
+		_, server := c.proto.State()
+		if c.proto.Sending() == h1.FramingClose && (server == h1.Body || how == endNow) {
+			c.ending = endReset // a mere end would look like the response's
+		}
 		c.proto.Fail()
 	}
 }

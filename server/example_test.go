@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"postern/server"
 	"postern/transport/memory"
@@ -83,6 +84,22 @@ func ExampleStream() {
 	body, err := count(server.NewRequest("GET", "/", nil)).Body.ReadAll()
 	fmt.Printf("%q %v\n", body, err)
 	// Output: "0\n1\n2\n" <nil>
+}
+
+// A stream that must not run for ever.
+func ExampleResponse_WithStreamLimits() {
+	letters := func(r *server.Request) server.Response {
+		return server.Stream("text/plain", func(w *server.StreamWriter) error {
+			for {
+				if _, err := io.WriteString(w, "abc"); err != nil {
+					return err
+				}
+			}
+		}).WithStreamLimits(server.StreamLimits{MaxBytes: 10, MaxTime: time.Minute})
+	}
+	body, err := letters(server.NewRequest("GET", "/", nil)).Body.ReadAll()
+	fmt.Println(string(body), err)
+	// Output: abcabcabc server: stream past its limit: 10 bytes
 }
 
 // A Drive speaks to the client step by step.

@@ -21,6 +21,7 @@ type exchange struct {
 	written   int64   // bytes of its content that were handed over for writing
 	failure   error   // why it was broken off
 	driven    *driven // by a Drive answer, or nil
+	ended     bool    // the response is written to its end
 
 	waited  time.Duration // spent waiting for the body in this window
 	arrived int64         // bytes of it that came in this window

@@ -278,7 +278,26 @@ func (o *overHTTP) content(b *Body) (err error) {
 			err = io.ErrUnexpectedEOF
 		}
 	case bodyStream:
-		err = b.source.(func(*StreamWriter) error)(&StreamWriter{to: flushing{o.w, o.rc}})
+		err = o.stream(b.source.(func(*StreamWriter) error), b.limits)
+	}
+	return err
+}
+
+// stream runs a stream function.
+func (o *overHTTP) stream(write func(*StreamWriter) error, l *StreamLimits) error {
+	w := StreamWriter{to: flushing{o.w, o.rc}, limits: l}
+	o.req.Context()
+	w.guard = newGuard(l, func() {
+		o.req.cancel()
+		_ = o.rc.SetWriteDeadline(longAgo) // failing, the context's end is all there is
+	})
+	defer w.guard.stop()
+	err := write(&w)
+	if late := w.guard.stop(); late != nil {
+		return late
+	}
+	for _, t := range w.trailers {
+		o.w.Header().Add(http.TrailerPrefix+t.Name, t.Value)
 	}
 	return err
 }

@@ -49,24 +49,20 @@ func (c *conn) respond(resp Response) {
 		c.breakOff(err)
 		return
 	}
-	c.out, _ = c.proto.AppendEnd(c.out) // appendBody has sent all that was announced
+	if !c.ended {
+		c.out, _ = c.proto.AppendEnd(c.out) // appendBody has sent all that was announced
+	}
 }
 
 // breakOff ends the connection in the middle of a response.
 func (c *conn) breakOff(err error) {
 	c.failure = err
-	if c.broken { // by writing: clients may go away
-		return
-	}
-	if !errors.Is(err, ErrAbort) {
+	ours := !c.broken || errors.Is(err, ErrStreamLimit) // clients may go away, unlogged
+	if ours && !errors.Is(err, ErrAbort) {
 		c.srv.cfg.Log.Warn("server: response broken off", "error", err, "target", c.target(), "listener", c.lst.Name)
 	}
-	how := endGently // what there is of it shows that the rest is missing
-	if c.proto.Sending() == h1.FramingClose {
-		how = endReset
-	}
-	if c.flush() == nil {
-		c.fail(how)
+	if !c.broken && c.flush() == nil {
+		c.fail(endGently) // what there is of it shows that the rest is missing
 	}
 }
 
@@ -185,7 +181,7 @@ func (c *conn) appendBody(resp *Response) error {
 	case bodyReader:
 		return c.copyFrom(b.reader(), b.length)
 	case bodyStream:
-		return c.stream(b.source.(func(*StreamWriter) error))
+		return c.stream(b.source.(func(*StreamWriter) error), b.limits)
 	}
 	return nil
 }
@@ -219,6 +215,9 @@ func appendPieces[P []byte | string](c *conn, p P) error {
 // copyFrom sends what r yields: n bytes, or all if n is negative. Each piece is
 // written as it comes.
 func (c *conn) copyFrom(r io.Reader, n int64) error {
+	if c.proto.Sending() == h1.FramingLength && c.fromFile(r, n) {
+		return c.copyFile(r, n)
+	}
 	buf := pieces.Get().(*[]byte)
 	defer pieces.Put(buf)
 	for n != 0 {
@@ -259,15 +258,29 @@ var pieces = sync.Pool{New: func() any {
 }}
 
 // stream runs a stream function. What it wrote before it failed is still sent.
-func (c *conn) stream(write func(*StreamWriter) error) error {
-	w := StreamWriter{conn: c}
+func (c *conn) stream(write func(*StreamWriter) error, l *StreamLimits) error {
+	w := StreamWriter{conn: c, limits: l}
+	counted := c.proto.Sending() != h1.FramingClose
+	w.guard = newGuard(l, func() { c.cut(counted) })
 	defer func() { w.conn, w.err = nil, errStreamEnded }() // the connection has other uses
+	defer w.guard.stop()
 	err := write(&w)
+	if late := w.guard.stop(); late != nil {
+		return late
+	}
 	if err == nil {
 		err = w.err
 	}
-	if w.err == nil {
+	if w.err == nil || errors.Is(w.err, ErrStreamLimit) {
 		err = errors.Join(err, w.drain())
+	}
+	if err == nil && len(w.trailers) > 0 && c.proto.Sending() == h1.FramingChunked {
+		c.ended = true
+		t := c.proto.BeginTrailer(c.out)
+		for i := range w.trailers {
+			t.Field(w.trailers[i].Name, w.trailers[i].Value)
+		}
+		c.out, err = t.End()
 	}
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"iter"
 	"strings"
 )
 
@@ -48,6 +49,7 @@ type Body struct {
 	data        []byte
 	source      any   // [][]byte, io.Reader, func(*StreamWriter) error, func(*Exchange) error, or error
 	length      int64 // of a reader; -1: unknown
+	limits      *StreamLimits
 }
 
 type bodyKind uint8
@@ -118,6 +120,18 @@ func Reader(contentType string, r io.Reader, length int64) Response {
 // off, as with Reader.
 func Stream(contentType string, write func(*StreamWriter) error) Response {
 	return Response{Body: Body{kind: bodyStream, contentType: contentType, source: write}}
+}
+
+// Seq answers 200 with the slices of seq, as Stream does.
+func Seq(contentType string, seq iter.Seq[[]byte]) Response {
+	return Stream(contentType, func(w *StreamWriter) error {
+		for p := range seq {
+			if _, err := w.Write(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // Err answers with the error's status, if it is or wraps an *Error, else with 500
@@ -193,7 +207,7 @@ func (b Body) ReadAll() ([]byte, error) {
 		return p, err
 	case bodyStream:
 		var buf bytes.Buffer
-		err := b.source.(func(*StreamWriter) error)(&StreamWriter{to: &buf})
+		err := b.source.(func(*StreamWriter) error)(&StreamWriter{to: &buf, limits: b.limits})
 		return buf.Bytes(), err
 	case bodyDrive:
 		return nil, errDriven

@@ -12,7 +12,7 @@ import (
 // sendFile sends what it can of r, if that is a file, from file to socket.
 func (d *driven) sendFile(r io.Reader) (n int64, done bool, err error) {
 	c := d.c
-	if d.framing != h1.FramingLength || d.discards || !c.fromFile(r) {
+	if d.framing != h1.FramingLength || d.discards || !c.fromFile(r, d.length-d.given) {
 		return 0, false, nil
 	}
 	if err = d.flush(); err != nil {
@@ -32,8 +32,34 @@ func (d *driven) sendFile(r io.Reader) (n int64, done bool, err error) {
 	return n, err != nil, err // who copies the rest finds EOF, or that it is too much
 }
 
-// fromFile reports whether r is a file whose bytes may go straight to the socket.
-func (c *conn) fromFile(r io.Reader) bool {
+// copyFile is copyFrom for a file that goes straight to the socket.
+func (c *conn) copyFile(r io.Reader, n int64) error {
+	if err := c.flush(); err != nil {
+		return err
+	}
+	sent, err := c.sendFile(r, n)
+	if err == nil && sent < n {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return err
+	}
+	if c.out, err = c.proto.BeginData(c.out, sent); err == nil {
+		c.out, err = c.proto.EndData(c.out)
+	}
+	return err
+}
+
+// smallFile is up to how many bytes copying is cheaper: head and content are then
+// one write.
+const smallFile = 32 << 10
+
+// fromFile reports whether r is a file of which n bytes should go straight to the
+// socket.
+func (c *conn) fromFile(r io.Reader, n int64) bool {
+	if n <= smallFile {
+		return false
+	}
 	if l, ok := r.(*io.LimitedReader); ok {
 		r = l.R
 	}
