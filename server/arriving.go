@@ -20,13 +20,6 @@ const minRoom = 4 << 10
 // content.
 func (a *arriving) Read(p []byte) (int, error) {
 	c := (*conn)(a)
-	if c.driven != nil {
-		return c.driven.read(p)
-	}
-	return c.readContent(p)
-}
-
-func (c *conn) readContent(p []byte) (int, error) {
 	for {
 		ev, err := c.next()
 		if err != nil {
@@ -79,9 +72,7 @@ func (c *conn) fill() error {
 	c.w = c.headEnd + copy(c.in[c.headEnd:], c.in[c.r:c.w])
 	c.r = c.headEnd
 	if len(c.in)-c.w < minRoom {
-		head := c.proto.Request()
-		c.in = append(c.in, make([]byte, len(c.in))...)
-		head.Rebase(c.in[c.headStart:c.headEnd])
+		c.growInput()
 	}
 	l := &c.lst.limits
 	start := time.Now()
@@ -116,4 +107,15 @@ func (c *conn) fill() error {
 	}
 	c.proto.CloseInput()
 	return nil
+}
+
+// growInput doubles the input buffer, with the head in it.
+func (c *conn) growInput() {
+	if c.driven != nil {
+		c.driven.mu.Lock()
+		defer c.driven.mu.Unlock()
+	}
+	head := c.proto.Request()
+	c.in = append(c.in, make([]byte, len(c.in))...)
+	head.Rebase(c.in[c.headStart:c.headEnd])
 }

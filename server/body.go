@@ -86,7 +86,15 @@ type content Request
 
 // Read implements io.Reader.
 func (br *content) Read(p []byte) (int, error) {
-	r, b := (*Request)(br), &br.body
+	r := (*Request)(br)
+	if r.conn != nil && r.conn.driven != nil {
+		return r.conn.driven.read(r, p)
+	}
+	return r.read(p)
+}
+
+func (r *Request) read(p []byte) (int, error) {
+	b := &r.body
 	if err := r.admit(); err != nil || len(p) == 0 {
 		return 0, err
 	}

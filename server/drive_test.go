@@ -544,3 +544,38 @@ func TestConnect(t *testing.T) {
 		}
 	})
 }
+
+// What run leaves behind does no harm: a read that goes on in another goroutine is
+// waited for, and what comes later fails.
+func TestDriveLeftovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reading := make(chan error, 1)
+		var left *server.Exchange
+		b := start(t, func(r *server.Request) server.Response {
+			return server.Drive(func(x *server.Exchange) error {
+				left = x
+				go func() {
+					_, err := io.ReadAll(r.Body())
+					reading <- err
+				}()
+				time.Sleep(time.Second)
+				return errors.New("no luck")
+			})
+		}, server.Config{Limits: server.Limits{BodyRate: 1, BodyWindow: 5 * time.Second}})
+		c := b.dial(t)
+		io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n")
+		out, err := io.ReadAll(c)
+		if !strings.Contains(string(out), "HTTP/1.1 500 ") || err != nil {
+			t.Errorf("got %q, %v", out, err)
+		}
+		if err := <-reading; err == nil {
+			t.Error("a body that never came was read")
+		}
+		if _, err := left.Write([]byte("x")); err == nil {
+			t.Error("Write after the end")
+		}
+		if _, _, err := left.Hijack(); err == nil {
+			t.Error("Hijack after the end")
+		}
+	})
+}

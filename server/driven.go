@@ -26,9 +26,9 @@ type driven struct {
 	close bool
 	bare  bool // no Date unless given
 
-	mu      sync.Mutex // guards conn.proto, broken and ending
-	reading sync.Mutex
-	over    bool // guarded by reading: run has returned
+	mu      sync.Mutex    // guards conn.proto, broken and ending
+	reading chan struct{} // a lock that can be waited for under testing/synctest: what holds it may be I/O
+	over    bool          // guarded by reading: run has returned
 
 	spoiled atomic.Bool // the rest of the body cannot be read
 
@@ -45,7 +45,7 @@ type driven struct {
 
 func newDriven(c *conn, resp *Response) *driven {
 	run, _ := resp.Body.source.(func(*Exchange) error)
-	d := &driven{c: c, run: run, extra: resp.Header, close: resp.Close, length: -1}
+	d := &driven{c: c, run: run, extra: resp.Header, close: resp.Close, length: -1, reading: make(chan struct{}, 1)}
 	d.x = Exchange{req: &c.req, to: d}
 	return d
 }
@@ -63,7 +63,7 @@ func (c *conn) runDriven() bool {
 	if c.hijacked {
 		return false
 	}
-	if d.spoiled.Load() || c.req.body.failed != nil {
+	if d.spoiled.Load() {
 		c.fail(endGently)
 	}
 	if d.takeDeadlines() {
@@ -78,9 +78,9 @@ func (c *conn) runDriven() bool {
 // leave waits for a read that is still going on, and lets no other one begin.
 func (d *driven) leave() {
 	d.stopAhead()
-	d.reading.Lock()
+	d.reading <- struct{}{}
 	d.over = true
-	d.reading.Unlock()
+	<-d.reading
 	if f := d.after; f != nil {
 		d.after = nil
 		f()
@@ -88,13 +88,13 @@ func (d *driven) leave() {
 }
 
 // read reads the request's body.
-func (d *driven) read(p []byte) (int, error) {
-	d.reading.Lock()
-	defer d.reading.Unlock()
+func (d *driven) read(r *Request, p []byte) (int, error) {
+	d.reading <- struct{}{}
+	defer func() { <-d.reading }()
 	if d.over {
 		return 0, errExchangeEnded
 	}
-	n, err := d.c.readContent(p)
+	n, err := r.read(p)
 	if err != nil && err != io.EOF {
 		d.spoiled.Store(true)
 	}
@@ -104,6 +104,18 @@ func (d *driven) read(p []byte) (int, error) {
 // finish ends the response, or breaks it off if run has failed. The client has all
 // of it before anything else is waited for.
 func (d *driven) finish(err error) {
+	switch begun, err := d.conclude(err); {
+	case begun:
+	case err == ErrAbort:
+		d.c.abort()
+	default:
+		d.refuse(err)
+	}
+}
+
+// conclude ends a response that has a head, or gets one now. Without one it returns
+// why.
+func (d *driven) conclude(err error) (begun bool, why error) {
 	d.x.mu.Lock()
 	defer d.x.mu.Unlock()
 	c := d.c
@@ -121,10 +133,8 @@ func (d *driven) finish(err error) {
 	case state == exchangeSwitched:
 		_ = c.flush() // the connection ends either way
 		c.fail(endGently)
-	case state == exchangeNew && err == ErrAbort:
-		c.abort()
 	case state == exchangeNew:
-		d.refuse(err)
+		return false, err
 	default:
 		if e := d.drain(); err == nil {
 			err = e
@@ -138,6 +148,7 @@ func (d *driven) finish(err error) {
 			_ = c.flush() // failing, it has broken the connection
 		}
 	}
+	return true, nil
 }
 
 // refuse answers with an error. Nobody else writes any more, but a body may still
@@ -156,6 +167,9 @@ func (d *driven) refuse(err error) {
 	page.Header = append(page.Header[:len(page.Header):len(page.Header)], d.extra...)
 	page.Close = page.Close || d.close
 	c.respond(page)
+	if !c.broken {
+		_ = c.flush() // failing, it has broken the connection
+	}
 }
 
 // invite tells a client that waits for it to send the content.
@@ -170,7 +184,10 @@ func (d *driven) invite() error {
 	}
 	d.x.mu.Lock()
 	defer d.x.mu.Unlock()
-	if !wanted() {
+	switch {
+	case d.x.state == exchangeEnded:
+		return errExchangeEnded
+	case !wanted():
 		return nil
 	}
 	return d.info(100, nil)

@@ -78,6 +78,10 @@ func (c *conn) target() string {
 	if c.req.head == nil {
 		return ""
 	}
+	if c.driven != nil { // whose body may be read, which moves the head
+		c.driven.mu.Lock()
+		defer c.driven.mu.Unlock()
+	}
 	return c.req.Target()
 }
 
