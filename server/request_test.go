@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"postern/h1"
 	"postern/server"
@@ -129,5 +132,33 @@ func TestResponses(t *testing.T) {
 	one, two := base.With("Y", "2"), base.With("Z", "3")
 	if len(base.Header) != 1 || one.Header.Get("y") != "2" || one.Header.Get("Z") != "" || two.Header.Get("z") != "3" {
 		t.Errorf("With shares: %v %v %v", base.Header, one.Header, two.Header)
+	}
+}
+
+// A router names parts of the path for handlers further in, and net/http handlers
+// see them too.
+func TestPathValue(t *testing.T) {
+	inner := server.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, r.PathValue("id"), r.PathValue("none"))
+	}))
+	router := server.Handler(func(r *server.Request) server.Response {
+		r.SetPathValue("id", "6")
+		r.SetPathValue("other", "x")
+		r.SetPathValue("id", "7")
+		if got := r.PathValue("id") + r.PathValue("none"); got != "7" {
+			t.Errorf("got %q", got)
+		}
+		return inner(r)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, router, server.Config{})
+		if got := talk(t, b.dial(t), request); !strings.HasSuffix(got, "\r\n\r\n7") {
+			t.Errorf("on postern: %q", got)
+		}
+	})
+	w := httptest.NewRecorder()
+	router.HTTP().ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	if got := w.Body.String(); got != "7" {
+		t.Errorf("on net/http: %q", got)
 	}
 }
