@@ -26,7 +26,10 @@ func (d *driven) lookAhead(cancel context.CancelFunc) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if c.watched {
-		c.watch(cancel, true)
+		if !c.req.half {
+			c.req.half = true
+			c.watch(cancel, true)
+		}
 		return
 	}
 	if d.ahead != nil || d.noAhead || c.w == len(c.in) {

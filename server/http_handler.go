@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -38,10 +39,8 @@ func serveHTTP(h http.Handler, x *Exchange) error {
 	if c.srv.cfg.Limits.MaxBody == 0 && c.lst.Limits.MaxBody == 0 {
 		x.req.SetMaxBody(-1)
 	}
-	ctx := x.req.Context()
-	ctx = context.WithValue(ctx, http.ServerContextKey, c.srv.http())
-	ctx = context.WithValue(ctx, http.LocalAddrContextKey, x.req.LocalAddr())
-	req, err := x.req.toHTTP(ctx)
+	x.req.half = x.req.ContentLength() == 0 // as lookAhead
+	req, err := x.req.toHTTP(&httpContext{x.req.Context(), c.srv.http(), c.nc})
 	if err != nil {
 		return &Error{Status: 400, Err: err}
 	}
@@ -61,6 +60,24 @@ func serveHTTP(h http.Handler, x *Exchange) error {
 	w.stopNotify()
 	x.req.cancel()
 	return w.finish()
+}
+
+// httpContext has the values that net/http gives a request's context.
+type httpContext struct {
+	context.Context
+	server *http.Server
+	peers  peers
+}
+
+// Value implements context.Context.
+func (c *httpContext) Value(key any) any {
+	switch key {
+	case http.ServerContextKey:
+		return c.server
+	case http.LocalAddrContextKey:
+		return c.peers.LocalAddr()
+	}
+	return c.Context.Value(key)
 }
 
 // http returns the *http.Server that net/http handlers find in their context.
@@ -101,12 +118,19 @@ func (r *Request) toHTTP(ctx context.Context) (*http.Request, error) {
 	if req.RemoteAddr == "" && r.RemoteAddr().Network() == "unix" {
 		req.RemoteAddr = "@"
 	}
-	line, _, _ := strings.Cut(string(h.Raw()), "\r\n")
-	req.Proto = line[strings.LastIndexByte(line, ' ')+1:]
+	line, _, _ := bytes.Cut(h.Raw(), crlf)
+	req.Proto = protocol(line[bytes.LastIndexByte(line, ' ')+1:])
 	req.ProtoMajor, req.ProtoMinor, _ = http.ParseHTTPVersion(req.Proto)
-	for name, value := range h.All() {
-		key := textproto.CanonicalMIMEHeaderKey(string(name))
-		req.Header[key] = append(req.Header[key], string(value))
+	single := make([]string, h.Len())
+	for i := range h.Len() {
+		name, value := h.At(i)
+		key := canonical(h.ID(i), name)
+		if others, ok := req.Header[key]; ok {
+			req.Header[key] = append(others, string(value))
+		} else {
+			single[i] = string(value)
+			req.Header[key] = single[i : i+1 : i+1]
+		}
 	}
 	target, authority := req.RequestURI, h.TargetForm() == h1.FormAuthority
 	if authority {
@@ -149,6 +173,32 @@ func (r *Request) toHTTP(ctx context.Context) (*http.Request, error) {
 	}
 	return req.WithContext(ctx), nil
 }
+
+var crlf = []byte("\r\n")
+
+// protocol returns an HTTP-version, without allocating if it is a common one.
+func protocol(b []byte) string {
+	if string(b) == "HTTP/1.1" {
+		return "HTTP/1.1"
+	}
+	return string(b)
+}
+
+// canonical returns the name of a field as net/http spells it.
+func canonical(id h1.FieldID, name []byte) string {
+	if int(id) < len(canonicalNames) && id != 0 {
+		return canonicalNames[id]
+	}
+	return textproto.CanonicalMIMEHeaderKey(string(name))
+}
+
+// canonicalNames are those of the recognised fields.
+var canonicalNames = func() (names []string) {
+	for id := h1.FieldID(0); id == 0 || id.String() != ""; id++ {
+		names = append(names, textproto.CanonicalMIMEHeaderKey(id.String()))
+	}
+	return names
+}()
 
 // mergeTrailer adds the trailer section that has come to what was announced.
 func mergeTrailer(announced http.Header, came Header) http.Header {

@@ -22,7 +22,7 @@ func (w *httpWriter) begin(p []byte) error {
 	if header == nil {
 		header = w.header
 	}
-	drop := make(map[string]bool)
+	drop := make(map[string]bool, 4)
 	trailers := w.declareTrailers(header, drop)
 	var add Fields
 	te := first(header["Transfer-Encoding"])
@@ -106,8 +106,10 @@ var single = []string{"Age", "Content-Length", "Content-Location", "Content-Rang
 // fields returns a header's lines, sorted, without those that are dropped, those
 // whose name is no token, and what of a value cannot be sent.
 func (w *httpWriter) fields(header http.Header, drop func(key string) bool) Fields {
+	keys := slices.AppendSeq(make([]string, 0, 16), maps.Keys(header))
+	slices.Sort(keys)
 	f := make(Fields, 0, len(header)+2)
-	for _, key := range slices.Sorted(maps.Keys(header)) {
+	for _, key := range keys {
 		if drop(key) || !validName(key) {
 			continue
 		}
@@ -123,6 +125,9 @@ func (w *httpWriter) fields(header http.Header, drop func(key string) bool) Fiel
 
 // clean replaces controls in a field value by spaces: a CR or LF would end it.
 func clean(v string) string {
+	if !slices.ContainsFunc([]byte(v), func(c byte) bool { return c < ' ' || c == 0x7f }) {
+		return textproto.TrimString(v)
+	}
 	b := []byte(v)
 	for i, c := range b {
 		if c < ' ' && c != '\t' || c == 0x7f {

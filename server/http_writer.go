@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"runtime"
@@ -322,11 +321,15 @@ func (w *httpWriter) finish() error {
 	if err != nil {
 		return err
 	}
-	for _, key := range slices.Sorted(maps.Keys(w.header)) {
-		name, late := strings.CutPrefix(key, http.TrailerPrefix)
-		if !late && !slices.Contains(w.trailers, key) {
-			continue
+	var keys []string
+	for key := range w.header {
+		if strings.HasPrefix(key, http.TrailerPrefix) || slices.Contains(w.trailers, key) {
+			keys = append(keys, key)
 		}
+	}
+	slices.Sort(keys)
+	for _, key := range keys {
+		name := strings.TrimPrefix(key, http.TrailerPrefix)
 		for _, v := range w.header[key] {
 			if err := w.x.Trailer(name, clean(v)); err != nil {
 				w.warn(err.Error())

@@ -38,6 +38,7 @@ type Request struct {
 	leaving context.Context // ends when the server begins to shut down
 	ctx     context.Context // once asked for
 	cancel  context.CancelFunc
+	half    bool // ctx ends also when the client has finished sending
 }
 
 // peers knows the connection's two addresses, which most handlers never ask for.
@@ -189,7 +190,8 @@ func (r *Request) Context() context.Context {
 	if r.ctx == nil {
 		r.ctx, r.cancel = context.WithCancel(r.base)
 		if c := r.conn; c != nil {
-			c.watch(r.cancel, c.srv.cfg.CancelOnHalfClose)
+			r.half = r.half || c.srv.cfg.CancelOnHalfClose
+			c.watch(r.cancel, r.half)
 		}
 	}
 	return r.ctx
