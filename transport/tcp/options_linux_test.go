@@ -134,6 +134,33 @@ func TestOptions(t *testing.T) {
 
 // Package net would listen with Multipath TCP where the kernel has it and
 // refuses none of the options; it refuses UserTimeout.
+// A listener from elsewhere gives its connections these options too.
+func TestOptionsFromFile(t *testing.T) {
+	for _, c := range []tcp.Config{{}, {Nagle: true, KeepAliveIdle: 7 * time.Second, UserTimeout: 8 * time.Second}} {
+		var plain net.ListenConfig
+		plain.SetMultipathTCP(false)
+		made, err := plain.Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		onSocket(t, made, func(fd int) error {
+			return syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, syscall.TCP_NODELAY, 1)
+		})
+		ln, err := tcp.FromFile(file(t, made.(*net.TCPListener)), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made.Close()
+		client, server := connect(t, ln, tcp.Config{})
+		_, like := connect(t, listen(t, c), tcp.Config{})
+		if got, want := options(t, server), options(t, like); got != want {
+			t.Errorf("%+v: options are %s, want %s", c, got, want)
+		}
+		client.Close()
+		ln.Close()
+	}
+}
+
 func TestNoMultipathTCP(t *testing.T) {
 	if b, err := os.ReadFile("/proc/sys/net/mptcp/enabled"); err != nil || strings.TrimSpace(string(b)) != "1" {
 		t.Skip("this kernel has no Multipath TCP")

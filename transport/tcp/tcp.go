@@ -17,6 +17,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"syscall"
 	"time"
@@ -135,6 +136,25 @@ func Listen(c Config) (*Listener, error) {
 	socket, err := accepting(ln.(*net.TCPListener))
 	if err != nil {
 		return nil, fmt.Errorf("tcp: listen %s: %w", c.Addr, err)
+	}
+	return &Listener{Listener: transport.NewListener(socket), socket: socket, nagle: c.Nagle}, nil
+}
+
+// FromFile returns a Listener on a TCP socket that listens already, as a service
+// manager or an older process of this program passes it on, with c's options for the
+// connections: Addr, Backlog and ReusePort are as they are. The caller closes f, which
+// is not used any more. Elsewhere than on Linux c's options for keepalive are errors,
+// and the connections have those of package net. Unix only: elsewhere the error wraps
+// errors.ErrUnsupported.
+func FromFile(f *os.File, c Config) (*Listener, error) {
+	c.Addr, c.Backlog, c.ReusePort = "", 0, false
+	err := supported(c)
+	var socket listener
+	if err == nil {
+		socket, err = fromFile(f, c)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("tcp: %s: %w", f.Name(), err)
 	}
 	return &Listener{Listener: transport.NewListener(socket), socket: socket, nagle: c.Nagle}, nil
 }

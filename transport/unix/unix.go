@@ -25,7 +25,9 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -65,8 +67,9 @@ type Config struct {
 type Listener struct {
 	*transport.Listener
 	socket listener
-	name   *name     // nil when there is no file of ours to remove
-	once   sync.Once // guards the removal
+	name   *name       // nil when there is no file of ours to remove
+	once   sync.Once   // guards the removal
+	keep   atomic.Bool // the file is another's by now
 }
 
 // listener is what a platform's listening socket can do.
@@ -97,14 +100,40 @@ func Listen(c Config) (*Listener, error) {
 	return &Listener{Listener: transport.NewListener(socket), socket: socket, name: name}, nil
 }
 
-// Close removes the socket's file, if it is still the one that Listen made, and
-// closes the listener. Connections already accepted live on. An error of a
+// FromFile returns a Listener on a Unix socket that listens already, as a service
+// manager or an older process of this program passes it on. Its path, mode and owner
+// are as they are, and Close leaves the file where it is: whoever made it may pass it
+// on again. The caller closes f, which is not used any more. Unix only: elsewhere the
+// error wraps errors.ErrUnsupported.
+func FromFile(f *os.File) (*Listener, error) {
+	socket, err := fromFile(f)
+	if err != nil {
+		return nil, fmt.Errorf("unix: %s: %w", f.Name(), err)
+	}
+	return &Listener{Listener: transport.NewListener(socket), socket: socket}, nil
+}
+
+// KeepFile makes Close leave the socket's file where it is: another process has the
+// socket too, and goes on listening.
+func (l *Listener) KeepFile() {
+	l.keep.Store(true)
+	if u, ok := l.socket.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+}
+
+// Close removes the socket's file, if it is still the one that Listen made and
+// KeepFile was not called, and closes the listener. Connections already accepted live on. An error of a
 // first Close says that the file is still there, where the next Listen takes
 // it for stale; the listener is closed in any case.
 func (l *Listener) Close() error {
 	var err error
 	l.once.Do(func() {
-		if l.name != nil {
+		switch {
+		case l.name == nil:
+		case l.keep.Load():
+			err = l.name.dir.Close()
+		default:
 			err = l.name.remove()
 		}
 	})

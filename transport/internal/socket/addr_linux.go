@@ -3,7 +3,6 @@ package socket
 import (
 	"encoding/binary"
 	"net"
-	"strconv"
 	"syscall"
 )
 
@@ -28,31 +27,4 @@ func (a *rawAddr) addr() net.Addr {
 		return &net.TCPAddr{IP: net.IP(b[8:24:24]), Port: port, Zone: zone(binary.NativeEndian.Uint32(b[24:]))}
 	}
 	return nil
-}
-
-// address returns sa as package net has it; nil is the empty address.
-func address(network string, sa syscall.Sockaddr) net.Addr {
-	switch sa := sa.(type) {
-	case *syscall.SockaddrInet4:
-		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port}
-	case *syscall.SockaddrInet6:
-		return &net.TCPAddr{IP: sa.Addr[:], Port: sa.Port, Zone: zone(sa.ZoneId)}
-	case *syscall.SockaddrUnix:
-		return &net.UnixAddr{Name: sa.Name, Net: network}
-	}
-	if network == "unix" {
-		return &net.UnixAddr{Net: network}
-	}
-	return &net.TCPAddr{}
-}
-
-// zone returns the name of a network interface.
-func zone(index uint32) string {
-	if index == 0 {
-		return ""
-	}
-	if i, err := net.InterfaceByIndex(int(index)); err == nil {
-		return i.Name
-	}
-	return strconv.Itoa(int(index))
 }

@@ -164,14 +164,6 @@ func (c *Conn) withFD(f func(fd int)) error {
 	return nil
 }
 
-func control(file *os.File, f func(fd int)) error {
-	rc, err := file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	return rc.Control(func(fd uintptr) { f(int(fd)) })
-}
-
 // do calls a function that works on the descriptor, and names its fault.
 func (c *Conn) do(op string, f func(fd int) error) error {
 	var err error
