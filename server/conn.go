@@ -426,7 +426,8 @@ var (
 )
 
 // lastLook is how long a connection that is being drained looks for a request
-// that is already on its way.
+// that is already on its way. One that has had none yet looks for drainLinger: its
+// client has connected in order to ask, and is told of no end before.
 const lastLook = 5 * time.Millisecond
 
 // read reads into p. It fails with os.ErrDeadlineExceeded once until has passed
@@ -439,7 +440,11 @@ func (c *conn) read(p []byte, until time.Time, parked bool) (n int, err error) {
 			c.setReadDeadline(until)
 		}
 		if parked && c.state.Or(stateParked)&stateDrain != 0 {
-			_ = c.nc.SetReadDeadline(time.Now().Add(lastLook))
+			look := lastLook
+			if c.served == 0 {
+				look = drainLinger
+			}
+			_ = c.nc.SetReadDeadline(time.Now().Add(look))
 			if n, _ = c.nc.Read(p); n > 0 {
 				c.readBy = longAgo
 				return n, nil

@@ -68,6 +68,32 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
+// A client that has connected and asks a little later is answered, also when it was
+// accepted before Shutdown began; one that says nothing holds it up no longer than
+// that.
+func TestShutdownServesWhoHasJustConnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, func(*server.Request) server.Response { return server.Text("done") }, server.Config{})
+		asks, silent := b.dial(t), b.dial(t)
+		synctest.Wait() // both were accepted
+		began := time.Now()
+		ended := make(chan error)
+		go func() { ended <- b.Shutdown(context.Background()) }()
+		time.Sleep(100 * time.Millisecond)
+		io.WriteString(asks, request)
+		if out, err := io.ReadAll(asks); err != nil || !strings.HasSuffix(string(out), "done") || !strings.Contains(string(out), "Connection: close") {
+			t.Errorf("got %q, %v", out, err)
+		}
+		asks.Close()
+		if n, err := silent.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+			t.Errorf("the silent one: %d bytes, %v, want EOF", n, err)
+		}
+		if err := <-ended; err != nil || time.Since(began) > 300*time.Millisecond {
+			t.Errorf("Shutdown: %v after %v", err, time.Since(began))
+		}
+	})
+}
+
 // When its context ends first, Shutdown cuts what is left.
 func TestShutdownGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
