@@ -104,6 +104,9 @@ func (h *https) reloadOnHangup() (stop func()) {
 // believes its certificate. A host name needs a token, without which the store
 // answers to addresses alone.
 func (h *https) address(addr net.Addr, guarded bool) (url, curl string) {
+	if onUnix(addr) {
+		return "http://localhost", "curl --unix-socket '" + addr.String() + "'"
+	}
 	host := localHost(addr)
 	if h == nil {
 		return "http://" + host, "curl"

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"syscall"
 
 	"postern/server"
 	"postern/server/kvhttp"
+	"postern/transport/inherit"
 	"postern/transport/tcp"
 	"postern/transport/unix"
 )
@@ -19,34 +22,23 @@ const (
 	lastPort    = 8180
 )
 
-// listen opens the TCP listener and, unless path is "", one on a Unix socket,
-// each named by its address. addr "" means the first free of the default ports.
-// Only the TCP listener speaks TLS.
-func listen(addr, path string, guarded bool, secure *https) (listeners []net.Listener, err error) {
-	defer func() {
-		if err != nil {
-			closeAll(listeners)
-		}
-	}()
+// listen opens the TCP socket and, unless path is "", a Unix socket. addr "" means the
+// first free of the default ports.
+func listen(addr, path string) (sockets []inherit.Socket, err error) {
 	ln, err := listenTCP(addr)
 	if err != nil {
 		return nil, err
 	}
-	if ln, err = secure.wrap(ln); err != nil {
-		return nil, fmt.Errorf("serve: %w", err)
-	}
-	listeners = append(listeners, server.Listener{Listener: ln, Name: ln.Addr().String()})
-	if !guarded && kvhttp.NeedsToken(ln.Addr()) {
-		return listeners, fmt.Errorf("serve: %v can be reached from elsewhere: set --token or POSTERN_TOKEN, or listen on %s", ln.Addr(), defaultHost)
-	}
+	sockets = append(sockets, inherit.Socket{Name: "tcp", Listener: ln})
 	if path == "" {
-		return listeners, nil
+		return sockets, nil
 	}
 	socket, err := unix.Listen(unix.Config{Path: path})
 	if err != nil {
-		return listeners, fmt.Errorf("serve: %w", err)
+		closeAll(sockets)
+		return nil, fmt.Errorf("serve: %w", err)
 	}
-	return append(listeners, server.Listener{Listener: socket, Name: "unix:" + path}), nil
+	return append(sockets, inherit.Socket{Name: "unix", Listener: socket}), nil
 }
 
 func listenTCP(addr string) (net.Listener, error) {
@@ -70,9 +62,33 @@ func listenTCP(addr string) (net.Listener, error) {
 	}
 }
 
-func closeAll(listeners []net.Listener) {
-	for _, ln := range listeners {
-		ln.Close()
+// serving makes of sockets what the server serves, those over TCP first, each named by
+// its address. Only those speak TLS, and only those can be reached from elsewhere.
+func serving(sockets []inherit.Socket, guarded bool, secure *https) (listeners []net.Listener, err error) {
+	for _, s := range sockets {
+		addr := s.Listener.Addr()
+		if onUnix(addr) {
+			listeners = append(listeners, server.Listener{Listener: s.Listener, Name: "unix:" + addr.String()})
+			continue
+		}
+		if !guarded && kvhttp.NeedsToken(addr) {
+			return nil, fmt.Errorf("serve: %v can be reached from elsewhere: set --token or POSTERN_TOKEN, or listen on %s", addr, defaultHost)
+		}
+		ln, err := secure.wrap(s.Listener)
+		if err != nil {
+			return nil, fmt.Errorf("serve: %w", err)
+		}
+		listeners = append(listeners, server.Listener{Listener: ln, Name: addr.String()})
+	}
+	slices.SortStableFunc(listeners, func(a, b net.Listener) int { return cmp.Compare(a.Addr().Network(), b.Addr().Network()) })
+	return listeners, nil
+}
+
+func onUnix(addr net.Addr) bool { return addr.Network() == "unix" }
+
+func closeAll(sockets []inherit.Socket) {
+	for _, s := range sockets {
+		s.Listener.Close()
 	}
 }
 

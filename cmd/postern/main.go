@@ -28,6 +28,12 @@ postern [serve] [flags]         serve until Ctrl-C; a second Ctrl-C ends it at o
   --token TOKEN      ask clients for "Authorization: Bearer TOKEN"; the environment
                      variable POSTERN_TOKEN does the same; needed beyond loopback
   --quiet            no access log
+  With LISTEN_FDS set, as systemd does for a .socket unit, the sockets that are passed
+  take the place of --addr and --unix. With NOTIFY_SOCKET set the service manager is
+  told READY=1, STOPPING=1 and MAINPID=.
+  SIGUSR2, with --db: start this program anew by the name it was called by, with the
+  same arguments, and hand it the sockets and the file once it is ready; no client is
+  refused. If it fails this process goes on. Not on Windows.
 
 postern kv get KEY              write the value as it is; a terminal gets a newline
                                 behind it if it has none; with --json: the entry

@@ -38,7 +38,7 @@ func TestHelp(t *testing.T) {
 		if got.status != 0 || got.stderr != "" || !strings.HasPrefix(got.stdout, "postern serves a key-value store over HTTP.\n") {
 			t.Errorf("%q: %+v", args, got)
 		}
-		for _, flag := range []string{"--addr", "--unix", "--db", "--table", "--token", "--quiet", "--tls-cert", "--tls-key", "--tls-self-signed", "--create", "--ttl", "--format", "--json"} {
+		for _, flag := range []string{"--addr", "--unix", "--db", "--table", "--token", "--quiet", "--tls-cert", "--tls-key", "--tls-self-signed", "--create", "--ttl", "--format", "--json", "LISTEN_FDS", "SIGUSR2"} {
 			if !strings.Contains(got.stdout, flag) {
 				t.Errorf("%q does not mention %s", args, flag)
 			}

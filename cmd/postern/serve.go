@@ -16,6 +16,7 @@ import (
 	"postern/kvstore"
 	"postern/server"
 	"postern/server/kvhttp"
+	"postern/transport/inherit"
 )
 
 const defaultTable = "default"
@@ -50,13 +51,26 @@ func (p *program) serve(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := listen(*addr, *path, *token != "", secure)
+	signals, stop := handoverSignals()
+	defer stop()
+	in, err := inherit.Receive()
 	if err != nil {
+		return fmt.Errorf("serve: %w", err)
+	}
+	sockets := in.Sockets
+	if len(sockets) == 0 {
+		if sockets, err = listen(*addr, *path); err != nil {
+			return err
+		}
+	}
+	listeners, err := serving(sockets, *token != "", secure)
+	if err != nil {
+		closeAll(sockets)
 		return err
 	}
-	store, err := openStore(*db, kvstore.Options{Tables: kvstore.Tables(tables...), Logger: log})
+	store, err := openStore(ctx, *db, kvstore.Options{Tables: kvstore.Tables(tables...), Logger: log}, in)
 	if err != nil {
-		closeAll(listeners)
+		closeAll(sockets)
 		var locked *kvstore.LockedError
 		if errors.As(err, &locked) {
 			return fmt.Errorf("serve: %s is in use by %s", *db, holder(locked))
@@ -69,19 +83,19 @@ func (p *program) serve(ctx context.Context, args []string) error {
 	if !*quiet {
 		config.AccessLog = log
 	}
-	srv := server.New(site(kv, page), config)
+	next := &succession{sockets: sockets, file: *db != "", signals: signals, log: log}
+	srv := server.New(next.wrap(site(kv, page)), config)
 
 	defer secure.reloadOnHangup()()
-	p.announce(listeners, tables[0], *db, *token != "", secure)
-	err = answer(ctx, srv, listeners)
-	return errors.Join(err, store.Close(context.WithoutCancel(ctx)))
-}
-
-func openStore(db string, options kvstore.Options) (*kvstore.Store, error) {
-	if db == "" {
-		return kvstore.OpenMemory(options)
+	if len(in.Sockets) > 0 {
+		fmt.Fprintln(p.stdout, "postern was started with its sockets: --addr and --unix are not used")
 	}
-	return kvstore.Open(db, options)
+	p.announce(listeners, tables[0], *db, *token != "", secure)
+	if err := in.Ready(); err != nil {
+		log.Warn("who started this process was not told that it is ready", "error", err)
+	}
+	err = answer(ctx, srv, listeners, next)
+	return errors.Join(err, store.Close(context.WithoutCancel(ctx)))
 }
 
 func holder(locked *kvstore.LockedError) string {
@@ -91,12 +105,21 @@ func holder(locked *kvstore.LockedError) string {
 	return fmt.Sprintf("process %d", locked.PID)
 }
 
-// answer serves until ctx ends, a signal comes or a listener fails, and then lets
-// exchanges that have begun come to their end. A second signal does what signals do.
-func answer(ctx context.Context, srv *server.Server, listeners []net.Listener) error {
+// answer serves until ctx ends, a signal comes, a listener fails or the next process
+// is ready, and then lets exchanges that have begun come to their end. A second signal
+// does what signals do.
+func answer(ctx context.Context, srv *server.Server, listeners []net.Listener, next *succession) error {
 	ctx, restore := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer restore()
 	context.AfterFunc(ctx, restore)
+	ctx, leave := context.WithCancel(ctx)
+	defer leave()
+	go next.serve(ctx, leave) // ends with ctx
+	context.AfterFunc(ctx, func() {
+		if !next.leaving.Load() {
+			next.notify("STOPPING=1")
+		}
+	})
 	if err := srv.Run(ctx, listeners...); err != nil {
 		return fmt.Errorf("serve: %w", err)
 	}
@@ -107,7 +130,11 @@ func answer(ctx context.Context, srv *server.Server, listeners []net.Listener) e
 // leave it to the shell to know the token.
 func (p *program) announce(listeners []net.Listener, table, db string, guarded bool, secure *https) {
 	url, curl := secure.address(listeners[0].Addr(), guarded)
-	fmt.Fprintf(p.stdout, "postern serves %s/ until Ctrl-C\n", url)
+	if onUnix(listeners[0].Addr()) {
+		fmt.Fprintf(p.stdout, "postern serves %s until Ctrl-C\n", listeners[0].(server.Listener).Name)
+	} else {
+		fmt.Fprintf(p.stdout, "postern serves %s/ until Ctrl-C\n", url)
+	}
 	for _, ln := range listeners[1:] {
 		fmt.Fprintf(p.stdout, "listening on %s too\n", ln.(server.Listener).Name)
 	}
