@@ -33,6 +33,8 @@ type Conn struct {
 	reading sync.Mutex // held by the one who reads the header
 	buf     []byte     // as far as it is here
 
+	closed atomic.Bool
+
 	mu     sync.Mutex // never held while anything blocks
 	readBy time.Time  // the read deadline, to be set once done
 	woken  bool       // Wake was called before that
@@ -125,7 +127,10 @@ func (c *Conn) SyscallConn() (syscall.RawConn, error) {
 }
 
 // Close closes the connection. One that was refused is closed already.
-func (c *Conn) Close() error { return c.inner.Close() }
+func (c *Conn) Close() error {
+	c.closed.Store(true)
+	return c.inner.Close()
+}
 
 // CloseWrite ends this direction.
 func (c *Conn) CloseWrite() error {

@@ -21,10 +21,10 @@ type pumped struct{ *Conn }
 
 // Pump implements transport.Pumper.
 func (c pumped) Pump(p transport.Pump, slow func(rest []byte) error) transport.Next {
-	switch c.ready(true) {
-	case nil:
+	switch err := c.ready(true); {
+	case err == nil:
 		return c.pumper.Pump(p, slow)
-	case errWoken:
+	case err == errWoken && !c.closed.Load():
 		return transport.Park
 	}
 	return transport.Close
