@@ -2,10 +2,12 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -347,4 +349,41 @@ func TestHTTPClients(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// The context ends when the handler has returned, also when it has read nothing.
+func TestHTTPContextEndsOnReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		contexts := make(chan context.Context, 2)
+		b := start(t, server.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			contexts <- r.Context()
+		})), server.Config{})
+		c := b.dial(t)
+		io.WriteString(c, request+postHTTP("abc"))
+		for range 2 {
+			ctx := <-contexts
+			synctest.Wait()
+			if ctx.Err() != context.Canceled {
+				t.Errorf("context %v", ctx.Err())
+			}
+		}
+	})
+}
+
+// A panic is logged with its stack, ErrAbortHandler is not.
+func TestHTTPPanicLog(t *testing.T) {
+	for _, p := range []any{"oops", http.ErrAbortHandler} {
+		synctest.Test(t, func(t *testing.T) {
+			var log bytes.Buffer
+			b := start(t, server.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				panic(p)
+			})), server.Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			talk(t, b.dial(t), request)
+			b.Close()
+			logged := strings.Contains(log.String(), "panic=oops") && strings.Contains(log.String(), "http_lifecycle_test.go")
+			if logged != (p == "oops") || p != "oops" && log.Len() > 0 {
+				t.Errorf("%v: logged %q", p, &log)
+			}
+		})
+	}
 }
