@@ -90,6 +90,9 @@ func (br *content) Read(p []byte) (int, error) {
 	if r.conn != nil && r.conn.driven != nil {
 		return r.conn.driven.read(r, p)
 	}
+	if r.conn != nil && r.conn.limit != nil {
+		return r.conn.readInTime(p)
+	}
 	return r.read(p)
 }
 

@@ -11,7 +11,8 @@ type Config struct {
 	Limits Limits
 
 	// RenderError makes the response that a client reads when a request is
-	// refused or a handler has failed. r is nil if there was no complete request.
+	// refused or a handler has failed. r is nil if there was no complete request, and
+	// when a handler that took too long has it still: 504.
 	// Its status is set and its connection closed as the fault demands. nil: the
 	// status in words and what was wrong with the input, as text/plain.
 	RenderError func(r *Request, status int, err error) Response
@@ -70,6 +71,13 @@ type Limits struct {
 	WriteTimeout     time.Duration // without progress in writing, at least; default 30 s; then a close
 	BodyRate         int64         // bytes per second that a body must bring, on average over BodyWindow; default 1024; else 408
 	BodyWindow       time.Duration // default 10 s
+
+	// HandlerTimeout is how long a handler may take until it returns, and a Drive
+	// answer until its head; default none. Then the client gets 504 and the
+	// connection closes, the request's context is cancelled, and what the handler
+	// returns in the end is dropped. The handler itself goes on, and the connection
+	// is counted until it returns.
+	HandlerTimeout time.Duration
 }
 
 var defaults = Limits{
@@ -87,6 +95,7 @@ var defaults = Limits{
 	WriteTimeout:     30 * time.Second,
 	BodyRate:         1 << 10,
 	BodyWindow:       10 * time.Second,
+	HandlerTimeout:   -1,
 }
 
 // or fills what l leaves at zero from d.
@@ -105,6 +114,7 @@ func (l Limits) or(d Limits) Limits {
 	inherit(&l.WriteTimeout, d.WriteTimeout)
 	inherit(&l.BodyRate, d.BodyRate)
 	inherit(&l.BodyWindow, d.BodyWindow)
+	inherit(&l.HandlerTimeout, d.HandlerTimeout)
 	return l
 }
 

@@ -51,6 +51,7 @@ type conn struct {
 	hangup   atomic.Pointer[hangup] // who wants to know that the client has gone
 	watched  bool                   // the transport calls gone: nobody need read to find out
 	hijacked bool                   // nc is somebody else's
+	limit    *handlerTime           // nil until a handler's time is limited
 }
 
 // Bits of conn.state.
@@ -60,6 +61,7 @@ const (
 	stateLinger                    // said all, waiting for the client to close
 	stateHalf                      // the client has finished sending
 	stateReset                     // the client is gone
+	stateLate                      // the handler's time is over
 )
 
 // ending is how a connection is closed.
@@ -370,6 +372,7 @@ func (c *conn) drain() bool {
 
 // finish ends the connection.
 func (c *conn) finish() {
+	c.inTime() // after runtime.Goexit the time of a Drive still runs
 	if c.work != nil {
 		if c.driven != nil { // hijacked, or runtime.Goexit
 			c.driven.leave()

@@ -37,7 +37,8 @@
 //	slow head or body        408    head too large        431
 //	body too large           413    handler panicked      500
 //	CONNECT, unknown coding  501    too many connections  503
-//	not HTTP/1               505    idle too long         a close, without a word
+//	handler too slow         504    not HTTP/1            505
+//	idle too long            a close, without a word
 //
 // Limits has the numbers, Config.RenderError the words. After such an answer the
 // connection closes; after what a handler returns, also by Err, it goes on.

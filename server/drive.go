@@ -60,6 +60,7 @@ const (
 	exchangeBegun
 	exchangeSwitched // the head has said so; Hijack is all that is left
 	exchangeHijacked
+	exchangeLate // 504 was sent instead
 	exchangeEnded
 )
 
@@ -196,7 +197,7 @@ func (x *Exchange) Trailer(name, value string) error {
 func (x *Exchange) Hijack() (nc net.Conn, early []byte, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.state == exchangeHijacked || x.state == exchangeEnded {
+	if x.state == exchangeHijacked || x.state >= exchangeLate {
 		return nil, nil, x.is(exchangeNew)
 	}
 	if nc, early, err = x.to.hijack(); err == nil {
@@ -229,6 +230,8 @@ func (x *Exchange) is(want exchangeState) error {
 		return nil
 	case x.state == exchangeHijacked || x.state == exchangeSwitched:
 		return http.ErrHijacked
+	case x.state == exchangeLate:
+		return ErrHandlerTimeout
 	case x.state == exchangeEnded:
 		return errExchangeEnded
 	}

@@ -54,7 +54,9 @@ func newDriven(c *conn, resp *Response) *driven {
 // connection is still ours.
 func (c *conn) runDriven() bool {
 	d := c.driven
+	c.goOnTime()
 	err := c.produce(func() error { return d.run(&d.x) })
+	c.inTime() // what is not begun by now is done here
 	c.req.end()
 	if !c.hijacked {
 		d.finish(err)
@@ -185,8 +187,8 @@ func (d *driven) invite() error {
 	d.x.mu.Lock()
 	defer d.x.mu.Unlock()
 	switch {
-	case d.x.state == exchangeEnded:
-		return errExchangeEnded
+	case d.x.state >= exchangeLate:
+		return d.x.is(exchangeNew)
 	case !wanted():
 		return nil
 	}

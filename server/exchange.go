@@ -22,6 +22,7 @@ type exchange struct {
 	failure   error   // why it was broken off
 	driven    *driven // by a Drive answer, or nil
 	ended     bool    // the response is written to its end
+	noted     bool    // recorded already
 
 	waited  time.Duration // spent waiting for the body in this window
 	arrived int64         // bytes of it that came in this window
@@ -129,13 +130,19 @@ func (c *conn) end() {
 
 // call calls the handler.
 func (c *conn) call() (resp Response) {
+	c.startTime()
 	defer func() {
 		p := recover()
-		if p == ErrAbort {
-			c.abort()
-		} else if p != nil {
+		if p != nil && p != ErrAbort {
 			c.srv.cfg.Log.Error("server: handler panicked", "panic", fmt.Sprint(p), "method", c.req.Method(),
 				"target", c.req.Target(), "listener", c.lst.Name, "stack", string(debug.Stack()))
+		}
+		switch inTime := c.inTime(); {
+		case !inTime:
+			c.dropLate(&resp)
+		case p == ErrAbort:
+			c.abort()
+		case p != nil:
 			resp = c.render(500, fmt.Errorf("server: handler panicked: %v", p))
 		}
 	}()
@@ -160,11 +167,14 @@ func (c *conn) failed(resp Response, err error) Response {
 }
 
 // render makes the engine's own error response: the connection closes after it.
-func (c *conn) render(status int, err error) (page Response) {
-	var req *Request
-	if c.req.head != nil {
-		req = &c.req
+func (c *conn) render(status int, err error) Response {
+	if c.req.head == nil {
+		return c.page(nil, status, err)
 	}
+	return c.page(&c.req, status, err)
+}
+
+func (c *conn) page(req *Request, status int, err error) (page Response) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.srv.cfg.Log.Error("server: RenderError panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -213,7 +223,7 @@ func (c *conn) reject(status int, err error) {
 
 // record hands the exchange to the access log.
 func (c *conn) record() {
-	if c.srv.records == nil || c.hijacked {
+	if c.srv.records == nil || c.hijacked || c.noted {
 		return
 	}
 	r := record{

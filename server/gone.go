@@ -37,7 +37,7 @@ func (c *conn) watch(cancel context.CancelFunc, half bool) {
 // tell runs after each change of what it looks at, so none is missed.
 func (c *conn) tell() {
 	h, state := c.hangup.Load(), c.state.Load()
-	if h != nil && (state&stateReset != 0 || h.half && state&stateHalf != 0) {
+	if h != nil && (state&(stateReset|stateLate) != 0 || h.half && state&stateHalf != 0) {
 		h.cancel()
 	}
 }
