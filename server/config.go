@@ -64,6 +64,17 @@ type Limits struct {
 	MaxConns    int   // connections open at a time on a listener; default 10,000; beyond: 503
 	MaxRequests int   // requests on a connection; default no limit; the last is told close
 
+	// MaxInFlight is how many requests have their handler run, or their response's
+	// body made, at a time; default no limit. Listeners that leave it at zero share
+	// the Server's number, one that sets it has its own. Connections that have left
+	// the server (Hijack, Upgrade) do not count. A request beyond it waits for its
+	// turn, in order, as one of MaxQueued (default 128; negative: none) and for
+	// QueueTimeout (default 2 s; negative: as long as it takes); one that may not, or
+	// not any more, gets 503 with Retry-After, and the connection goes on.
+	MaxInFlight  int
+	MaxQueued    int
+	QueueTimeout time.Duration
+
 	HandshakeTimeout time.Duration // for the handshake of TLS, from accept; default 5 s; then a close
 	FirstByteTimeout time.Duration // from accept, or a handshake, to the first byte; default 10 s; then a silent close
 	HeadTimeout      time.Duration // from a head's first byte to its last; default 10 s; then 408
@@ -88,6 +99,9 @@ var defaults = Limits{
 	MaxUnread:        256 << 10,
 	MaxConns:         10_000,
 	MaxRequests:      -1,
+	MaxInFlight:      -1,
+	MaxQueued:        128,
+	QueueTimeout:     2 * time.Second,
 	HandshakeTimeout: 5 * time.Second,
 	FirstByteTimeout: 10 * time.Second,
 	HeadTimeout:      10 * time.Second,
@@ -107,6 +121,9 @@ func (l Limits) or(d Limits) Limits {
 	inherit(&l.MaxUnread, d.MaxUnread)
 	inherit(&l.MaxConns, d.MaxConns)
 	inherit(&l.MaxRequests, d.MaxRequests)
+	inherit(&l.MaxInFlight, d.MaxInFlight)
+	inherit(&l.MaxQueued, d.MaxQueued)
+	inherit(&l.QueueTimeout, d.QueueTimeout)
 	inherit(&l.HandshakeTimeout, d.HandshakeTimeout)
 	inherit(&l.FirstByteTimeout, d.FirstByteTimeout)
 	inherit(&l.HeadTimeout, d.HeadTimeout)

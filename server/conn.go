@@ -378,6 +378,7 @@ func (c *conn) finish() {
 			c.driven.leave()
 		}
 		c.req.end()
+		c.vacate()
 		c.exchange = exchange{}
 		c.release()
 	}

@@ -38,10 +38,11 @@
 //	body too large           413    handler panicked      500
 //	CONNECT, unknown coding  501    too many connections  503
 //	handler too slow         504    not HTTP/1            505
-//	idle too long            a close, without a word
+//	too many in flight       503    idle too long         a close, without a word
 //
 // Limits has the numbers, Config.RenderError the words. After such an answer the
-// connection closes; after what a handler returns, also by Err, it goes on.
+// connection closes; after what a handler returns, also by Err, and when too many
+// requests are in flight, it goes on.
 //
 // # Whose goroutine
 //

@@ -215,6 +215,7 @@ func (d *driven) hijack() (net.Conn, []byte, error) {
 	c.now = time.Now()
 	c.record() // while the log is still there
 	c.hijacked = true
+	c.vacate()
 	c.srv.connState(c.nc, http.StateHijacked)
 	c.srv.forget(c)
 	return c.nc, early, nil

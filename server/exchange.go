@@ -23,6 +23,7 @@ type exchange struct {
 	driven    *driven // by a Drive answer, or nil
 	ended     bool    // the response is written to its end
 	noted     bool    // recorded already
+	slot      *gate   // has a slot for it, or nil
 
 	waited  time.Duration // spent waiting for the body in this window
 	arrived int64         // bytes of it that came in this window
@@ -103,7 +104,11 @@ func (c *conn) answer() {
 	var resp Response
 	switch c.early {
 	case 0:
-		resp = c.call()
+		if err := c.admit(); err != nil {
+			resp = c.turnAway(err)
+		} else {
+			resp = c.call()
+		}
 	case 200: // OPTIONS *
 	default:
 		resp = c.render(c.early, nil)
@@ -123,6 +128,7 @@ func (c *conn) answer() {
 // end is the end of an exchange: nothing of it may be used any more.
 func (c *conn) end() {
 	c.req.end()
+	c.vacate()
 	c.record()
 	c.mark = c.used
 	c.exchange = exchange{}

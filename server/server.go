@@ -32,6 +32,9 @@ type Server struct {
 	leave    context.CancelFunc
 	draining atomic.Bool // Shutdown or Close has begun
 	requests atomic.Uint64
+	gate     *gate        // for listeners without one of their own; nil: no limit
+	inFlight atomic.Int64 // slots taken, of all gates
+	queued   atomic.Int64
 	unshaken atomic.Uint64 // TLS handshakes that failed
 	stamp    atomic.Pointer[dateStamp]
 	born     time.Time
@@ -60,7 +63,8 @@ type listener struct {
 	srv    *Server
 	limits Limits // resolved
 	head   h1.Config
-	conns  int // guarded by Server.mu
+	gate   *gate // nil: no limit
+	conns  int   // guarded by Server.mu
 }
 
 // Stats are counts since the Server was made.
@@ -69,6 +73,8 @@ type Stats struct {
 	Requests       uint64 // heads received complete
 	DroppedRecords uint64 // access records lost to a full queue
 	BadHandshakes  uint64 // TLS handshakes that failed or took too long
+	InFlight       int    // requests that hold a slot of Limits.MaxInFlight now
+	Queued         int    // requests that wait for one now
 }
 
 // New makes a Server that answers with h where a Listener has no handler.
@@ -90,6 +96,7 @@ func New(h Handler, cfg Config) *Server {
 		born:      time.Now(),
 		clock:     clock{shortest: overTimeout},
 	}
+	s.gate = newGate(s.limits.MaxInFlight)
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.leaving, s.leave = context.WithCancel(s.base)
 	if cfg.AccessLog != nil {
@@ -123,6 +130,9 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 	l.limits = l.Limits.or(s.limits)
 	l.head = h1.Config{MaxTarget: l.limits.MaxTarget, MaxHead: l.limits.MaxHead, MaxFields: l.limits.MaxFields}
+	if l.gate = s.gate; l.Limits.MaxInFlight != 0 {
+		l.gate = newGate(l.Limits.MaxInFlight)
+	}
 	defer l.Close()
 	if l.Handler == nil {
 		return fmt.Errorf("server: listener %s has no handler", l.Name)
@@ -303,7 +313,8 @@ func (s *Server) end() {
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := Stats{Conns: len(s.conns), Requests: s.requests.Load(), BadHandshakes: s.unshaken.Load()}
+	st := Stats{Conns: len(s.conns), Requests: s.requests.Load(), BadHandshakes: s.unshaken.Load(),
+		InFlight: int(s.inFlight.Load()), Queued: int(s.queued.Load())}
 	if s.records != nil {
 		st.DroppedRecords = s.records.dropped.Load()
 	}
