@@ -2,6 +2,9 @@ package main_test
 
 import (
 	"bufio"
+	stdtls "crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io"
 	"io/fs"
@@ -15,6 +18,7 @@ import (
 
 	main "postern/examples/echo"
 	"postern/examples/internal/programtest"
+	"postern/transport/tls"
 )
 
 func TestAnswers(t *testing.T) {
@@ -85,6 +89,32 @@ func TestUnixAlone(t *testing.T) {
 	}
 }
 
+func TestTLSOnBoth(t *testing.T) {
+	cert, err := tls.SelfSigned("localhost")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "pair.pem")
+	pair := append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})...)
+	if err := os.WriteFile(file, pair, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(cert.Leaf)
+	p := programtest.Start(t, main.Run, 2, "-addr", "127.0.0.1:0", "-unix", filepath.Join(t.TempDir(), "s"), "-tls-cert", file, "-tls-key", file)
+	for _, addr := range p.Addrs {
+		conn := stdtls.Client(programtest.Dial(t, addr), &stdtls.Config{RootCAs: roots, ServerName: "localhost"})
+		io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+		if got, err := io.ReadAll(conn); err != nil || !strings.HasSuffix(string(got), "\r\n\r\nHello, World!") {
+			t.Errorf("%s: %q, %v", addr, got, err)
+		}
+	}
+}
+
 // An exchange that has begun when the program is told to stop gets its answer.
 func TestStopLetsExchangesFinish(t *testing.T) {
 	p := programtest.Start(t, main.Run, 1, "-addr", "127.0.0.1:0")
@@ -134,6 +164,7 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"8080"}, `echo: argument "8080": there are only flags`},
 		{[]string{"-addr", taken.Addr().String()}, "address already in use"},
 		{[]string{"-addr", "127.0.0.1:0", "-unix", filepath.Join(path, "no", "folder")}, "unix: listen"},
+		{[]string{"-addr", "127.0.0.1:0", "-tls-cert", path}, "-tls-cert and -tls-key: tls: certificate 1"},
 		{[]string{"-help"}, "listen on a Unix socket"},
 	} {
 		var stderr strings.Builder
