@@ -73,8 +73,10 @@ const (
 	// 9.6): half-close, read and discard for a while, then close.
 	endGently ending = iota
 	// endNow: all that the client sent was read, or it is gone, or nothing of ours
-	// is on its way, or the client has said that it sends nothing more.
+	// is on its way.
 	endNow
+	// endSoon: the client has said that it sends nothing more: see lingering.
+	endSoon
 	// endReset: a response that ends with the connection could not be finished,
 	// and nothing but a reset tells the client.
 	endReset
@@ -268,7 +270,7 @@ func (c *conn) Step(n int) (out []byte, next transport.Next) {
 			return c.wait()
 		default: // closed: Paused cannot be, every End is answered
 			if c.last && c.r == c.w {
-				c.ending = endNow
+				c.ending = endSoon
 			}
 			return c.out, transport.Close
 		}
@@ -396,6 +398,11 @@ func (c *conn) finish() {
 			_ = c.nc.SetReadDeadline(time.Now().Add(drainLinger))
 		}
 		_, _ = io.Copy(io.Discard, c.nc)
+	case c.ending == endSoon:
+		c.srv.lingering.add(c.nc)
+		c.srv.connState(c.nc, http.StateClosed)
+		c.srv.forget(c)
+		return
 	}
 	_ = c.nc.Close()
 	c.srv.connState(c.nc, http.StateClosed)

@@ -202,9 +202,6 @@ func unread(c syscall.Conn) (some bool) {
 	return some
 }
 
-// patience is how long a conversation may take that should take none.
-const patience = 20 * time.Second
-
 // settle waits until the server has taken what was sent, so that what is sent next
 // comes by itself. It gives up early: a cut that the server does not see costs no
 // more than that. It does not look at once: the server's end is left alone until it

@@ -28,19 +28,20 @@ type Server struct {
 	base   context.Context // parent of every request's context
 	cancel context.CancelFunc
 
-	leaving  context.Context // of base, and ended when draining begins
-	leave    context.CancelFunc
-	draining atomic.Bool // Shutdown or Close has begun
-	requests atomic.Uint64
-	gate     *gate        // for listeners without one of their own; nil: no limit
-	inFlight atomic.Int64 // slots taken, of all gates
-	queued   atomic.Int64
-	unshaken atomic.Uint64 // TLS handshakes that failed
-	stamp    atomic.Pointer[dateStamp]
-	born     time.Time
-	workers  workers
-	clock    clock
-	std      atomic.Pointer[http.Server] // see Server.http
+	leaving   context.Context // of base, and ended when draining begins
+	leave     context.CancelFunc
+	draining  atomic.Bool // Shutdown or Close has begun
+	requests  atomic.Uint64
+	gate      *gate        // for listeners without one of their own; nil: no limit
+	inFlight  atomic.Int64 // slots taken, of all gates
+	queued    atomic.Int64
+	unshaken  atomic.Uint64 // TLS handshakes that failed
+	stamp     atomic.Pointer[dateStamp]
+	born      time.Time
+	workers   workers
+	lingering lingering
+	clock     clock
+	std       atomic.Pointer[http.Server] // see Server.http
 
 	mu        sync.Mutex
 	closed    bool // Close has begun
@@ -304,6 +305,7 @@ func (s *Server) Close() error {
 // end releases what outlives connections.
 func (s *Server) end() {
 	s.workers.dismiss(true)
+	s.lingering.end()
 	if s.records != nil {
 		s.records.close()
 	}
