@@ -93,6 +93,14 @@ func TestWakeWithinHeader(t *testing.T) {
 	if got := ended(); got != transport.Park {
 		t.Errorf("Pump: %v, want Park", got)
 	}
+	// Of a connection that is closed, Wake or not, Pump says so.
+	_, server = pair(t, listenTCP(t), proxyproto.Config{})
+	server.Close()
+	p = transport.PumperOf(server)
+	p.Wake()
+	if got := p.Pump(new(echo), nil); got != transport.Close {
+		t.Errorf("Pump once closed: %v, want Close", got)
+	}
 	// A Pump takes the read deadline away, in the header too.
 	client, server = pair(t, listenTCP(t), proxyproto.Config{})
 	server.SetReadDeadline(time.Unix(1, 0))

@@ -46,7 +46,7 @@ func (c *Conn) Pump(p transport.Pump, slow func(rest []byte) error) (next transp
 // Rest implements transport.Pumper.
 func (c *Conn) Rest() {
 	if c.take() {
-		c.fresh, c.bare = true, false
+		c.bare = false
 		c.poll()
 		c.hand()
 	}
@@ -123,17 +123,17 @@ func (c *Conn) turn(fd uintptr) (end bool) {
 	return c.work(fd)
 }
 
-// rest is turn for Rest: it ends with whatever there is.
+// rest is turn for Rest: it ends with whatever there is. That is looked at after a
+// wait, too: the poller may have told only now of bytes that were read before.
 func (c *Conn) rest(fd uintptr) (end bool) {
 	for {
 		known := c.state.Load() & ended
-		if !c.fresh || waiting(fd) {
+		if waiting(fd) {
 			return true
 		}
 		c.state.And(^known) // nothing is left
 		switch c.park() {
 		case waits:
-			c.fresh = false
 			return false
 		case ends:
 			return true
