@@ -70,27 +70,34 @@ var (
 )
 
 // admit takes a slot for a request, if its listener limits them, and waits for one
-// if it may.
+// if it may. It counts what is in flight if anybody wants to know.
 func (c *conn) admit() error {
 	g := c.lst.gate
-	if g == nil {
+	if g == nil && c.tally == nil {
 		return nil
 	}
-	turn, err := g.take(c.lst.limits.MaxQueued)
-	if err == nil && turn != nil {
-		err = c.queue(g, turn)
+	if g != nil {
+		turn, err := g.take(c.lst.limits.MaxQueued)
+		if err == nil && turn != nil {
+			err = c.queue(g, turn)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		c.slot = g
-		c.srv.inFlight.Add(1)
-	}
-	return err
+	c.slot, c.running = g, true
+	c.srv.inFlight.Add(1)
+	return nil
 }
 
 // queue waits for a turn. What was answered before is written first.
 func (c *conn) queue(g *gate, turn *list.Element) (err error) {
 	c.srv.queued.Add(1)
 	defer c.srv.queued.Add(-1)
+	if c.tally != nil {
+		began := time.Now()
+		defer func() { c.srv.counts.waits.add(time.Since(began)) }()
+	}
 	gone := make(chan struct{})
 	c.watch(sync.OnceFunc(func() { close(gone) }), c.srv.cfg.CancelOnHalfClose)
 	defer c.hangup.Store(nil)
@@ -124,6 +131,11 @@ func (c *conn) turnAway(err error) (resp Response) {
 		c.fail(endNow)
 		return resp
 	}
+	if err == errQueueTimeout {
+		c.srv.counts.queue.Add(1)
+	} else {
+		c.srv.counts.queueFull.Add(1)
+	}
 	resp = c.render(503, err)
 	resp.Close = false
 	return resp
@@ -131,9 +143,12 @@ func (c *conn) turnAway(err error) (resp Response) {
 
 // vacate gives the slot back, if there is one.
 func (c *conn) vacate() {
+	if !c.running {
+		return
+	}
+	c.srv.inFlight.Add(-1)
 	if c.slot != nil {
 		c.slot.give()
-		c.slot = nil
-		c.srv.inFlight.Add(-1)
 	}
+	c.slot, c.running = nil, false
 }

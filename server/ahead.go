@@ -70,4 +70,5 @@ func (d *driven) stopAhead() {
 		_ = c.setReadDeadline(time.Time{})
 	}
 	c.w += a.n
+	c.received(a.n)
 }

@@ -82,10 +82,12 @@ func (c *conn) fill() error {
 	}
 	n, err := c.read(c.in[c.w:], until, false)
 	c.w += n
+	c.received(n)
 	c.waited += time.Since(start)
 	c.arrived += int64(n)
 	if !until.IsZero() && c.waited >= l.BodyWindow && c.readOwn.Load() == nil {
 		if float64(c.arrived) < float64(l.BodyRate)*c.waited.Seconds() {
+			c.srv.counts.body.Add(1)
 			return &Error{Status: 408, Err: fmt.Errorf("%w: %d bytes in %v", ErrBodyTimeout, c.arrived, c.waited.Round(time.Millisecond))}
 		}
 		c.waited, c.arrived = 0, 0

@@ -29,7 +29,7 @@ const (
 
 // clockTime returns the time, or for pumped connections roughly that.
 func (c *conn) clockTime() time.Time {
-	if c.pumper == nil || c.srv.records != nil {
+	if c.pumper == nil || c.srv.timed {
 		return time.Now()
 	}
 	if t := c.srv.clock.coarse.Load(); t != nil {

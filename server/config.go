@@ -47,6 +47,10 @@ type Config struct {
 	// errors. nil: slog.Default().
 	Log *slog.Logger
 
+	// Metrics counts what costs a little for every request, and measures how long
+	// they take: see Metrics.
+	Metrics bool
+
 	// AccessLog receives a record for each exchange, off the connection's path: a
 	// record that finds the queue full is dropped and counted in Stats. nil: none.
 	AccessLog *slog.Logger

@@ -52,6 +52,7 @@ type conn struct {
 	watched  bool                   // the transport calls gone: nobody need read to find out
 	hijacked bool                   // nc is somebody else's
 	limit    *handlerTime           // nil until a handler's time is limited
+	tally    *tally                 // nil unless everything is counted
 }
 
 // Bits of conn.state.
@@ -105,7 +106,7 @@ var works = sync.Pool{New: func() any { return &work{in: make([]byte, inputSize)
 var _ transport.Pump = (*conn)(nil)
 
 func newConn(l *listener, nc net.Conn) *conn {
-	c := &conn{srv: l.srv, lst: l, nc: nc, until: after(time.Now(), l.limits.FirstByteTimeout)}
+	c := &conn{srv: l.srv, lst: l, nc: nc, until: after(time.Now(), l.limits.FirstByteTimeout), tally: l.srv.tallyOf()}
 	c.pumper = transport.PumperOf(nc)
 	c.expect(c.until, alarmEnd)
 	return c
@@ -171,9 +172,15 @@ func (c *conn) drive() transport.Next {
 // expire ends a connection whose time to send something is over.
 func (c *conn) expire() transport.Next {
 	if c.waiting == h1.PhaseIdle {
+		if c.served == 0 {
+			c.srv.counts.firstByte.Add(1)
+		} else {
+			c.srv.counts.idle.Add(1)
+		}
 		c.ending = endNow
 		return transport.Close
 	}
+	c.srv.counts.head.Add(1)
 	c.out = c.out[:0]
 	c.reject(408, nil)
 	_ = c.flush() // the connection ends either way
@@ -224,10 +231,8 @@ func (c *conn) Buffer() []byte {
 	return c.in[c.w:]
 }
 
-// Step implements transport.Pump: n new bytes stand in Buffer, none if n is 0, and
-// -1 says that no more will come. What it returns is to be written before anything
-// else is done, and is valid until the next call.
-func (c *conn) Step(n int) (out []byte, next transport.Next) {
+// step is Step, uncounted.
+func (c *conn) step(n int) (out []byte, next transport.Next) {
 	if c.work == nil {
 		if n < 0 {
 			c.ending = endNow
@@ -500,6 +505,7 @@ func (c *conn) send(p []byte) error {
 		case n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
 			grace = t // there was progress, at some time; of TLS a rest may wait even if p is empty
 		default:
+			c.countWrite(err)
 			c.fail(endNow)
 			return err
 		}
@@ -512,6 +518,7 @@ func (c *conn) flush() error {
 	if len(c.out) == 0 {
 		return nil
 	}
+	c.sent(len(c.out))
 	err := c.send(c.out)
 	c.out = c.out[:0]
 	return err

@@ -181,6 +181,7 @@ func (d *driven) writeThrough(p []byte) error {
 		return err
 	}
 	if err = c.flush(); err == nil {
+		c.sent(len(p))
 		err = c.send(p)
 	}
 	if err != nil {

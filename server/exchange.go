@@ -24,6 +24,7 @@ type exchange struct {
 	ended     bool    // the response is written to its end
 	noted     bool    // recorded already
 	slot      *gate   // has a slot for it, or nil
+	running   bool    // counted as in flight
 
 	waited  time.Duration // spent waiting for the body in this window
 	arrived int64         // bytes of it that came in this window
@@ -48,7 +49,7 @@ func (c *conn) begin() {
 	if m := c.lst.limits.MaxRequests; m > 0 && c.served >= m {
 		c.proto.DisableKeepAlive()
 	}
-	if c.srv.records != nil {
+	if c.srv.timed {
 		c.began = time.Now()
 	}
 	c.early = c.refusal(head)
@@ -140,6 +141,7 @@ func (c *conn) call() (resp Response) {
 	defer func() {
 		p := recover()
 		if p != nil && p != ErrAbort {
+			c.srv.counts.panics.Add(1)
 			c.srv.cfg.Log.Error("server: handler panicked", "panic", fmt.Sprint(p), "method", c.req.Method(),
 				"target", c.req.Target(), "listener", c.lst.Name, "stack", string(debug.Stack()))
 		}
@@ -181,8 +183,10 @@ func (c *conn) render(status int, err error) Response {
 }
 
 func (c *conn) page(req *Request, status int, err error) (page Response) {
+	c.srv.counts.refuse(status)
 	defer func() {
 		if p := recover(); p != nil {
+			c.srv.counts.panics.Add(1)
 			c.srv.cfg.Log.Error("server: RenderError panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			page = renderError(req, status, err)
 		}
@@ -227,9 +231,13 @@ func (c *conn) reject(status int, err error) {
 	c.end()
 }
 
-// record hands the exchange to the access log.
+// record counts the exchange and hands it to the access log.
 func (c *conn) record() {
-	if c.srv.records == nil || c.hijacked || c.noted {
+	if c.hijacked || c.noted {
+		return
+	}
+	c.count()
+	if c.srv.records == nil {
 		return
 	}
 	r := record{

@@ -180,6 +180,7 @@ func (c *conn) endReads() {
 func (c *conn) answerLate(d *driven) {
 	c.now = time.Now()
 	c.failure = ErrHandlerTimeout
+	c.srv.counts.handler.Add(1)
 	if c.broken {
 		return
 	}

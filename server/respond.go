@@ -93,6 +93,7 @@ func (c *conn) produce(f func() error) (err error) {
 			err = ErrAbort
 		} else if p != nil {
 			err = &panicError{p}
+			c.srv.counts.panics.Add(1)
 			c.srv.cfg.Log.Error("server: response panicked", "panic", fmt.Sprint(p), "target", c.target(),
 				"listener", c.lst.Name, "stack", string(debug.Stack()))
 		}

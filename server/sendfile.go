@@ -88,11 +88,13 @@ func (c *conn) sendFile(r io.Reader, n int64) (sent int64, err error) {
 		m, err := nc.ReadFrom(&piece)
 		sent += m
 		c.written += m
+		c.sent(int(m))
 		if l, ok := r.(*io.LimitedReader); ok {
 			l.N -= m
 		}
 		switch {
 		case err != nil && !(m > 0 && errors.Is(err, os.ErrDeadlineExceeded)):
+			c.countWrite(err)
 			c.fail(endNow)
 			return sent, err
 		case err == nil && (m < want || m == 0):

@@ -32,8 +32,8 @@ type Server struct {
 	leave     context.CancelFunc
 	draining  atomic.Bool // Shutdown or Close has begun
 	requests  atomic.Uint64
-	gate      *gate        // for listeners without one of their own; nil: no limit
-	inFlight  atomic.Int64 // slots taken, of all gates
+	gate      *gate // for listeners without one of their own; nil: no limit
+	inFlight  atomic.Int64
 	queued    atomic.Int64
 	unshaken  atomic.Uint64 // TLS handshakes that failed
 	stamp     atomic.Pointer[dateStamp]
@@ -41,6 +41,10 @@ type Server struct {
 	workers   workers
 	lingering lingering
 	clock     clock
+	counts    counts
+	tallies   []tally                     // nil unless everything is counted
+	dealt     atomic.Uint64               // of tallies
+	timed     bool                        // somebody wants to know how long an exchange takes
 	std       atomic.Pointer[http.Server] // see Server.http
 
 	mu        sync.Mutex
@@ -74,7 +78,7 @@ type Stats struct {
 	Requests       uint64 // heads received complete
 	DroppedRecords uint64 // access records lost to a full queue
 	BadHandshakes  uint64 // TLS handshakes that failed or took too long
-	InFlight       int    // requests that hold a slot of Limits.MaxInFlight now
+	InFlight       int    // requests worked on now; counted with Limits.MaxInFlight or Config.Metrics
 	Queued         int    // requests that wait for one now
 }
 
@@ -100,6 +104,10 @@ func New(h Handler, cfg Config) *Server {
 	s.gate = newGate(s.limits.MaxInFlight)
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.leaving, s.leave = context.WithCancel(s.base)
+	s.timed = cfg.AccessLog != nil || cfg.Metrics
+	if cfg.Metrics {
+		s.tallies = newTallies()
+	}
 	if cfg.AccessLog != nil {
 		s.records = newAccessLog(cfg.AccessLog)
 	}
@@ -168,7 +176,9 @@ func (l *listener) start(nc net.Conn) {
 	c := newConn(l, nc)
 	s := l.srv
 	s.mu.Lock()
+	s.counts.accepted++
 	if m := l.limits.MaxConns; m > 0 && l.conns >= m {
+		s.counts.turnedAway++
 		c.over = true
 		c.until = time.Now().Add(overTimeout)
 		c.expect(c.until, alarmEnd)
@@ -224,6 +234,7 @@ func (s *Server) track(l *listener) bool {
 func (s *Server) untrack(l *listener) {
 	s.mu.Lock()
 	delete(s.listeners, l)
+	s.counts.acceptErrors += l.acceptErrors()
 	s.settle()
 	s.mu.Unlock()
 }

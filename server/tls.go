@@ -53,6 +53,9 @@ func (c *conn) shaken(h handshaker) bool {
 	}
 	if err := c.shake(h, limit); err != nil {
 		c.srv.unshaken.Add(1)
+		if errors.Is(err, context.DeadlineExceeded) {
+			c.srv.counts.handshake.Add(1)
+		}
 		c.srv.cfg.Log.Debug("server: TLS handshake failed", "error", err, "listener", c.lst.Name)
 		c.ending = endNow
 		c.refuse(h.NetConn(), err)
