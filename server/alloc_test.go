@@ -9,6 +9,9 @@ import (
 	"postern/transport"
 )
 
+// RaceEnabled tells the other tests whether there is a race detector.
+const RaceEnabled = raceEnabled
+
 // silent is a connection that is never read or written: the test calls Step.
 type silent struct{ net.Conn }
 
