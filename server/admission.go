@@ -78,11 +78,14 @@ func (c *conn) admit() error {
 	}
 	if g != nil {
 		turn, err := g.take(c.lst.limits.MaxQueued)
-		if err == nil && turn != nil {
-			err = c.queue(g, turn)
-		}
 		if err != nil {
+			c.srv.counts.turnAway(err)
 			return err
+		}
+		if turn != nil {
+			if err := c.queue(g, turn); err != nil {
+				return err
+			}
 		}
 	}
 	c.slot, c.running = g, true
@@ -91,36 +94,69 @@ func (c *conn) admit() error {
 }
 
 // queue waits for a turn. What was answered before is written first.
-func (c *conn) queue(g *gate, turn *list.Element) (err error) {
+func (c *conn) queue(g *gate, turn *list.Element) error {
+	gone := make(chan struct{})
+	c.watch(sync.OnceFunc(func() { close(gone) }), c.srv.cfg.CancelOnHalfClose)
+	defer c.hangup.Store(nil)
+	if c.flush() != nil {
+		close(gone)
+	}
+	return c.await(g, turn, gone)
+}
+
+// await waits for a turn until the client is gone or the time for that is over.
+func (c *conn) await(g *gate, turn *list.Element, gone <-chan struct{}) (err error) {
 	c.srv.queued.Add(1)
 	defer c.srv.queued.Add(-1)
 	if c.tally != nil {
 		began := time.Now()
 		defer func() { c.srv.counts.waits.add(time.Since(began)) }()
 	}
-	gone := make(chan struct{})
-	c.watch(sync.OnceFunc(func() { close(gone) }), c.srv.cfg.CancelOnHalfClose)
-	defer c.hangup.Store(nil)
 	var timeout <-chan time.Time
 	if d := c.lst.limits.QueueTimeout; d > 0 {
 		t := time.NewTimer(d)
 		defer t.Stop()
 		timeout = t.C
 	}
-	err = errGone
-	if c.flush() == nil {
-		select {
-		case <-turn.Value.(chan struct{}):
-		case <-timeout:
-			err = errQueueTimeout
-		case <-gone:
-		case <-c.srv.base.Done():
-		}
+	select {
+	case <-turn.Value.(chan struct{}):
+		return nil
+	case <-timeout:
+		err = errQueueTimeout
+	case <-gone:
+		err = errGone
+	case <-c.srv.base.Done():
+		err = errGone
 	}
 	if !g.withdraw(turn) {
 		return nil // the handler will find out who is gone
 	}
+	c.srv.counts.turnAway(err)
 	return err
+}
+
+// admitStream is admit for a stream of HTTP/2. leave gives the slot back.
+func (c *conn) admitStream(gone <-chan struct{}) (leave func(), err error) {
+	g := c.lst.gate
+	if g != nil {
+		turn, err := g.take(c.lst.limits.MaxQueued)
+		if err != nil {
+			c.srv.counts.turnAway(err)
+			return nil, err
+		}
+		if turn != nil {
+			if err := c.await(g, turn, gone); err != nil {
+				return nil, err
+			}
+		}
+	}
+	c.srv.inFlight.Add(1)
+	return func() {
+		c.srv.inFlight.Add(-1)
+		if g != nil {
+			g.give()
+		}
+	}, nil
 }
 
 // turnAway answers a request that was not admitted. The connection goes on: a new
@@ -130,11 +166,6 @@ func (c *conn) turnAway(err error) (resp Response) {
 		c.failure = err
 		c.fail(endNow)
 		return resp
-	}
-	if err == errQueueTimeout {
-		c.srv.counts.queue.Add(1)
-	} else {
-		c.srv.counts.queueFull.Add(1)
 	}
 	resp = c.render(503, err)
 	resp.Close = false

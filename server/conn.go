@@ -124,6 +124,10 @@ func (c *conn) serve() {
 	if !c.handshake() {
 		return
 	}
+	if c.isHTTP2() {
+		c.handOver()
+		return
+	}
 	for {
 		switch next := c.drive(); {
 		case next != transport.Leave:

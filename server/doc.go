@@ -28,7 +28,9 @@
 // closes, and lingers before it closes on a client that is still sending. On a
 // connection that speaks TLS, one of transport/tls or of crypto/tls, it does the
 // handshake first, in Limits.HandshakeTimeout; Request.TLS has what came of it. HTTP
-// on such a port gets 400, anything else a close.
+// on such a port gets 400, anything else a close. If it agreed on HTTP/2, for which
+// "h2" stands in the NextProtos of the listener's configuration, the connection is
+// handed to package net/http, with the same handlers.
 //
 // # What a client gets
 //

@@ -53,6 +53,7 @@ func (o *overHTTP) run(x *Exchange, f func(*Exchange) error) (err error) {
 		case p != nil && o.served:
 			panic(p) // as if we were not there
 		case p != nil:
+			o.panicked()
 			o.log("server: response panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			o.close = true
 			err = &panicError{p}
@@ -64,6 +65,9 @@ func (o *overHTTP) run(x *Exchange, f func(*Exchange) error) (err error) {
 // serve calls a net/http handler as if we were not there.
 func (o *overHTTP) serve(h http.Handler) error {
 	o.served = true
+	if c := o.c; c != nil && (c.srv.cfg.Limits.MaxBody > 0 || c.lst.Limits.MaxBody > 0) { // net/http has no such limit
+		o.r.Body = http.MaxBytesReader(o.w, o.r.Body, o.req.maxBody)
+	}
 	for i := range o.extra {
 		o.w.Header().Add(o.extra[i].Name, o.extra[i].Value)
 	}

@@ -24,21 +24,31 @@ import (
 // to slog.Default(). Request.StreamContext ends with the request alone.
 func (h Handler) HTTP() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
-		o := &overHTTP{w: w, r: hr, rc: http.NewResponseController(w), length: -1}
+		o := newOverHTTP(w, hr)
 		r, err := fromHTTP(hr)
 		if err != nil {
-			o.respond(renderError(nil, 400, err).WithStatus(400))
+			o.respond(o.render(400, err))
 			return
 		}
 		o.req = r
 		defer r.end()
-		resp := o.call(h)
-		if resp.Body.kind == bodyDrive {
-			o.drive(resp)
-			return
-		}
-		o.respond(resp)
+		o.answer(h)
 	})
+}
+
+func newOverHTTP(w http.ResponseWriter, hr *http.Request) *overHTTP {
+	return &overHTTP{w: w, r: hr, rc: http.NewResponseController(w), length: -1}
+}
+
+// answer answers with h.
+func (o *overHTTP) answer(h Handler) { o.finish(o.call(h)) }
+
+func (o *overHTTP) finish(resp Response) {
+	if resp.Body.kind == bodyDrive {
+		o.drive(resp)
+		return
+	}
+	o.respond(resp)
 }
 
 // fromHTTP makes a Request of one that net/http has read: its head is written
@@ -155,7 +165,10 @@ type overHTTP struct {
 	w   http.ResponseWriter
 	r   *http.Request
 	rc  *http.ResponseController
-	req *Request
+	req *Request // nil if it was refused
+	c   *conn    // of a server of ours, or nil
+
+	late bool // answered with 504: the handler has req still
 
 	extra    Fields // the Response's own
 	close    bool
@@ -174,8 +187,9 @@ func (o *overHTTP) call(h Handler) (resp Response) {
 		if p == ErrAbort {
 			panic(p)
 		} else if p != nil {
+			o.panicked()
 			o.log("server: handler panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			resp = renderError(o.req, 500, nil).WithStatus(500)
+			resp = o.render(500, fmt.Errorf("server: handler panicked: %v", p))
 			resp.Close = true
 		}
 	}()
@@ -187,7 +201,27 @@ func (o *overHTTP) call(h Handler) (resp Response) {
 }
 
 func (o *overHTTP) log(what string, args ...any) {
-	slog.Default().Error(what, append([]any{"method", o.r.Method, "target", o.r.RequestURI}, args...)...)
+	log := slog.Default()
+	if o.c != nil {
+		log = o.c.srv.cfg.Log
+	}
+	log.Error(what, append([]any{"method", o.r.Method, "target", o.r.RequestURI}, args...)...)
+}
+
+// render makes the response to what is refused.
+func (o *overHTTP) render(status int, err error) Response {
+	if o.c != nil {
+		page := o.c.page(o.req, status, err)
+		page.Close = o.c.over // other streams go on
+		return page
+	}
+	return renderError(o.req, status, err).WithStatus(status)
+}
+
+func (o *overHTTP) panicked() {
+	if o.c != nil {
+		o.c.srv.counts.panics.Add(1)
+	}
 }
 
 // failed renders a response made by Err.
@@ -195,7 +229,11 @@ func (o *overHTTP) failed(resp Response, err error) Response {
 	if resp.Status >= 500 {
 		o.log("server: handler failed", "error", err)
 	}
-	page := renderError(o.req, resp.Status, err).WithStatus(resp.Status)
+	render := renderError
+	if o.c != nil {
+		render = o.c.srv.cfg.RenderError
+	}
+	page := render(o.req, resp.Status, err).WithStatus(resp.Status)
 	page.Header = append(page.Header, resp.Header...)
 	page.Close = resp.Close
 	return page

@@ -28,10 +28,10 @@ type Metrics struct {
 
 	// The following are zero without Config.Metrics.
 
-	Methods    map[string]uint64 // requests by method; "" are those that are not registered
+	Methods    map[string]uint64 // requests by method; "" are others, and what was none
 	Statuses   [6]uint64         // responses by the first digit of their status; 0: there was none
-	BytesIn    uint64            // received, of HTTP: behind TLS
-	BytesOut   uint64            // handed over for writing, of HTTP
+	BytesIn    uint64            // received, of HTTP/1: behind TLS
+	BytesOut   uint64            // handed over for writing, of HTTP/1
 	Durations  Histogram         // from a request's head to the end of making its response
 	QueueWaits Histogram         // of requests that had to wait for a slot of MaxInFlight
 }
@@ -118,6 +118,16 @@ type counts struct {
 	refused map[int]uint64 // by status
 }
 
+// turnAway counts a request that did not come to its handler.
+func (n *counts) turnAway(err error) {
+	switch err {
+	case errQueueFull:
+		n.queueFull.Add(1)
+	case errQueueTimeout:
+		n.queue.Add(1)
+	}
+}
+
 func (n *counts) refuse(status int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -139,6 +149,12 @@ type tally struct {
 
 // newTallies returns one for each processor, or so.
 func newTallies() []tally { return make([]tally, min(runtime.GOMAXPROCS(0), 16)) }
+
+func (t *tally) add(m h1.Method, status int, took time.Duration) {
+	t.methods[m].Add(1)
+	t.statuses[status/100%6].Add(1)
+	t.took.add(took)
+}
 
 func (t *tally) addTo(m *Metrics) {
 	m.BytesIn += t.in.Load()
@@ -214,18 +230,22 @@ func (c *conn) sent(n int) {
 
 // count counts the exchange, which is at its end.
 func (c *conn) count() {
-	if e := c.req.body.failed; e != nil && e != errLate {
-		c.srv.counts.refuse(statusOf(e))
-	}
-	t := c.tally
-	if t == nil {
+	c.countBody(&c.req.body)
+	if c.tally == nil {
 		return
 	}
+	m := h1.MethodOther
 	if c.req.head != nil {
-		t.methods[c.req.head.Method()].Add(1)
+		m = c.req.head.Method()
 	}
-	t.statuses[c.status/100%6].Add(1)
-	t.took.add(c.now.Sub(c.began))
+	c.tally.add(m, c.status, c.now.Sub(c.began))
+}
+
+// countBody counts a body that was refused.
+func (c *conn) countBody(b *requestBody) {
+	if b.failed != nil && b.failed != errLate {
+		c.srv.counts.refuse(statusOf(b.failed))
+	}
 }
 
 // countWrite counts a write that has failed with err, if it took too long.

@@ -33,7 +33,7 @@ func TestMetrics(t *testing.T) {
 		out += talk(t, b.dial(t), "no HTTP\r\n\r\n")
 		synctest.Wait()
 		m := b.Metrics()
-		if want := (map[string]uint64{"GET": 3, "POST": 3, "HEAD": 1, "": 1}); !maps.Equal(m.Methods, want) {
+		if want := (map[string]uint64{"GET": 3, "POST": 3, "HEAD": 1, "": 2}); !maps.Equal(m.Methods, want) {
 			t.Errorf("methods %v, want %v", m.Methods, want)
 		}
 		if want := [6]uint64{2: 5, 4: 3, 5: 1}; m.Statuses != want {

@@ -51,6 +51,8 @@ type Server struct {
 	closed    bool // Close has begun
 	listeners map[*listener]struct{}
 	conns     map[*conn]struct{}
+	streams   int           // handlers of HTTP/2 that run
+	http2s    []*http2      // of all listeners
 	idle      chan struct{} // closed when draining and no connection is left
 }
 
@@ -68,8 +70,9 @@ type listener struct {
 	srv    *Server
 	limits Limits // resolved
 	head   h1.Config
-	gate   *gate // nil: no limit
-	conns  int   // guarded by Server.mu
+	gate   *gate  // nil: no limit
+	conns  int    // guarded by Server.mu
+	h2     *http2 // nil until needed; guarded by Server.mu
 }
 
 // Stats are counts since the Server was made.
@@ -241,7 +244,7 @@ func (s *Server) untrack(l *listener) {
 
 // settle closes idle once nothing is left to wait for; s.mu is held.
 func (s *Server) settle() {
-	if !s.draining.Load() || len(s.listeners) > 0 || len(s.conns) > 0 {
+	if !s.draining.Load() || len(s.listeners)+len(s.conns)+s.streams > 0 {
 		return
 	}
 	select {
@@ -277,6 +280,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for c := range s.conns {
 		c.wake()
 	}
+	stopHTTP2 := s.shutdownHTTP2(ctx)
+	defer stopHTTP2()
 	s.settle()
 	s.mu.Unlock()
 	if hs := s.shared(); hs != nil {
@@ -317,6 +322,7 @@ func (s *Server) Close() error {
 func (s *Server) end() {
 	s.workers.dismiss(true)
 	s.lingering.end()
+	s.closeHTTP2()
 	if s.records != nil {
 		s.records.close()
 	}

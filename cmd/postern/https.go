@@ -79,7 +79,7 @@ func (h *https) wrap(ln net.Listener) (net.Listener, error) {
 	if h == nil {
 		return ln, nil
 	}
-	return tls.NewListener(ln, tls.Config{Certificates: h.certs})
+	return tls.NewListener(ln, tls.Config{Certificates: h.certs, NextProtos: []string{"h2", "http/1.1"}})
 }
 
 // reloadOnHangup reads the certificate again at every SIGHUP, until stop.

@@ -77,15 +77,18 @@ func TestHTTPS(t *testing.T) {
 			if err := cert.VerifyHostname(name); err != nil {
 				t.Errorf("%q: %v", c.args, err)
 			}
-			client := http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &stdtls.Config{RootCAs: roots, ServerName: name}}}
-			resp, err := client.Get("https://" + addr + "/")
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
-			client.CloseIdleConnections()
-			if resp.StatusCode != 200 || resp.TLS.NegotiatedProtocol != "http/1.1" {
-				t.Errorf("%q: %s by %q", c.args, resp.Status, resp.TLS.NegotiatedProtocol)
+			for _, two := range []bool{false, true} {
+				config := &stdtls.Config{RootCAs: roots, ServerName: name}
+				client := http.Client{Transport: &http.Transport{ForceAttemptHTTP2: two, TLSClientConfig: config}}
+				resp, err := client.Get("https://" + addr + "/")
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				client.CloseIdleConnections()
+				if resp.StatusCode != 200 || (resp.TLS.NegotiatedProtocol == "h2") != two || (resp.ProtoMajor == 2) != two {
+					t.Errorf("%q: %s by %q", c.args, resp.Status, resp.TLS.NegotiatedProtocol)
+				}
 			}
 		}
 		if resp, text := call(t, "GET", "http://"+addr+"/", ""); resp.StatusCode != 400 || !strings.Contains(text, "HTTPS") {
