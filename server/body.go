@@ -44,21 +44,25 @@ func (r *Request) ReadAll() ([]byte, error) {
 		b.ready, b.seen = nil, b.seen+int64(len(all))
 		return all, nil
 	}
-	room := r.ContentLength() - b.seen + 1 // one more, so that EOF is seen without growing
-	if room <= 0 || room > 1<<20 {
-		room = 4096
+	left := r.ContentLength() - b.seen + 1 // one more, so that EOF is seen without growing
+	if left <= 0 {
+		left = 1<<63 - 1 // nobody has said
 	}
-	all := make([]byte, 0, room)
+	// What was announced may never come: the room doubles with what has.
+	all := make([]byte, 0, min(left, inputSize))
 	for {
 		n, err := r.Body().Read(all[len(all):cap(all)])
 		all = all[:len(all)+n]
+		left -= int64(n)
 		switch {
 		case err == io.EOF:
 			return all, nil
 		case err != nil:
 			return nil, err
 		case len(all) == cap(all):
-			all = append(all, 0)[:len(all)]
+			larger := make([]byte, len(all), int64(len(all))+max(min(int64(len(all)), left), 1))
+			copy(larger, all)
+			all = larger
 		}
 	}
 }

@@ -162,3 +162,39 @@ func TestPathValue(t *testing.T) {
 		t.Errorf("on net/http: %q", got)
 	}
 }
+
+// promise is a body that is announced to have n bytes. It minds the room that each
+// read is given.
+type promise struct {
+	n, came int
+	most    int // bytes of room beyond what had come
+}
+
+func (p *promise) Len() int { return p.n }
+
+func (p *promise) Read(b []byte) (int, error) {
+	p.most = max(p.most, len(b)-p.came)
+	n := min(len(b), p.n-p.came, 1000)
+	if p.came += n; n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// ReadAll takes memory for what comes, not for what is announced: announcing is
+// free.
+func TestReadAllOfWhatIsAnnounced(t *testing.T) {
+	for _, n := range []int{1, 999, 16 << 10, 100_000, 1 << 20, 3 << 20} {
+		p := &promise{n: n}
+		b, err := server.NewRequest("POST", "/", p).ReadAll()
+		if len(b) != n || err != nil {
+			t.Errorf("%d of %d bytes, %v", len(b), n, err)
+		}
+		if p.most > 32<<10 {
+			t.Errorf("of %d bytes: there was room for %d that had not come", n, p.most)
+		}
+		if cap(b) > n+n/4+1000 {
+			t.Errorf("%d bytes have room for %d", n, cap(b))
+		}
+	}
+}
