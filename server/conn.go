@@ -412,6 +412,8 @@ func (c *conn) finish() {
 		c.srv.connState(c.nc, http.StateClosed)
 		c.srv.forget(c)
 		return
+	case c.tls != nil && ok && !c.broken:
+		_ = half.CloseWrite() // Close would hardly wait until there is room for a close_notify
 	}
 	_ = c.nc.Close()
 	c.srv.connState(c.nc, http.StateClosed)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -248,6 +249,66 @@ func TestBrokenResponseOverTLS(t *testing.T) {
 			if !errors.Is(err, want) || !strings.HasPrefix(string(got), "HTTP/1.1 200 OK\r\n") {
 				t.Errorf("%s: %q, %v, want %v", path, got, err, want)
 			}
+		}
+	})
+}
+
+// dripping is a connection that, once it is slow, gives few bytes at a time, and
+// seldom.
+type dripping struct {
+	net.Conn
+	slow bool
+}
+
+func (d *dripping) Read(p []byte) (int, error) {
+	if !d.slow {
+		return d.Conn.Read(p)
+	}
+	time.Sleep(time.Second)
+	return d.Conn.Read(p[:min(len(p), 8)])
+}
+
+func (d *dripping) CloseWrite() error { return d.Conn.(interface{ CloseWrite() error }).CloseWrite() }
+
+// A client that has finished sending and reads slowly learns that the answer is
+// whole: close_notify comes behind it, though there is no room for it at first.
+func TestSlowReaderSeesTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cert, err := tls.SelfSigned("a.example")
+		if err != nil {
+			t.Fatal(err)
+		}
+		certs, err := tls.NewCertificates(tls.CertificatesConfig{Sources: []tls.Source{{Certificate: cert}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		mem := memory.Listen(memory.Config{Buffer: 1000})
+		ln, err := tls.NewListener(mem, tls.Config{Certificates: certs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		const size = 5000
+		s := server.New(func(*server.Request) server.Response {
+			return server.Text(strings.Repeat("x", size))
+		}, server.Config{Log: quiet(), Limits: server.Limits{WriteTimeout: time.Hour}})
+		go s.Serve(ln)
+		defer s.Close()
+		below, err := mem.Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		drip := &dripping{Conn: below}
+		c, err := tls.Client(t.Context(), drip, &stdtls.Config{ServerName: "a.example", InsecureSkipVerify: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		drip.slow = true
+		io.WriteString(c, request)
+		c.CloseWrite()
+		out, err := io.ReadAll(c)
+		if _, body, _ := strings.Cut(string(out), "\r\n\r\n"); len(body) != size || err != nil {
+			t.Errorf("%d bytes of content, %v", len(body), err)
 		}
 	})
 }
