@@ -2,6 +2,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME = 5s
+SOAKTIME = 5m
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -54,6 +55,12 @@ nested: ## the nested modules vet, test and are tidy
 	@for m in $$(git ls-files '*/go.mod'); do \
 		(set -e; cd $$(dirname $$m); echo "nested $$m"; go mod tidy -diff; go vet ./...; go test ./...) || exit 1; done
 
+soak: ## good and bad clients at a server for SOAKTIME, under the race detector
+	cd internal/abuse && POSTERN_SOAK=$(SOAKTIME) go test -race -count=1 -timeout 0 -v -run Soak .
+
+abuse: ## the long version of internal/abuse; wants 20,000 descriptors and an idle machine
+	cd internal/abuse && POSTERN_ABUSE=1 go test -count=1 -timeout 20m -v -run 'Abuse|Idle' .
+
 blackbox: ## real clients against the real programs; installs what is missing
 	.ci/blackbox
 
@@ -61,4 +68,4 @@ bench: ## benchmarks of the hot paths, and beside peers
 	go test -run '^$$' -bench . ./h1 ./server ./kvstore
 	cd bench && go test -run '^$$' -bench .
 
-.PHONY: help check test format vet cross safe gigabyte race unprivileged nested mutants somemutants fuzz blackbox bench
+.PHONY: help check test format vet cross safe gigabyte race unprivileged nested mutants somemutants fuzz blackbox soak abuse bench

@@ -156,12 +156,12 @@ func (s *state) look(srv *server.Server) {
 	s.Files = len(files)
 	st := srv.Stats()
 	s.Conns, s.Requests = st.Conns, st.Requests
-	s.PSS = memory("smaps_rollup", "Pss:")
-	s.RSS, s.Peak = memory("status", "VmRSS:"), memory("status", "VmHWM:")
+	s.PSS = procMemory("smaps_rollup", "Pss:")
+	s.RSS, s.Peak = procMemory("status", "VmRSS:"), procMemory("status", "VmHWM:")
 }
 
-// memory returns a number of a file in /proc/self, in bytes.
-func memory(file, name string) int64 {
+// procMemory returns a number of a file in /proc/self, in bytes.
+func procMemory(file, name string) int64 {
 	b, _ := os.ReadFile("/proc/self/" + file)
 	for line := range strings.Lines(string(b)) {
 		if rest, ok := strings.CutPrefix(line, name); ok {
