@@ -29,7 +29,6 @@ type target struct {
 	next    int // the connection whose turn it is in an open loop
 
 	inFlight, errors int
-	slices           []sample // one a cycle
 	times            histogram
 }
 

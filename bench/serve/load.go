@@ -17,6 +17,7 @@ import (
 type sample struct {
 	rate float64 // replies a second
 	cpu  float64 // of the server, µs a reply
+	lost float64 // the part of the time in which others had our processor
 }
 
 // loader gives load to targets. It belongs to one goroutine, which is a thread.
@@ -30,12 +31,12 @@ type loader struct {
 }
 
 // drainTime is how long replies may take after the end of a slice.
-const drainTime = 500 * time.Millisecond
+const drainTime = 2 * time.Second
 
 // slice loads a target for the time and waits for the last replies. Latencies count
 // if it is not a rehearsal.
 func (l *loader) slice(t *target, pids []int, span time.Duration, rehearsal bool) (sample, error) {
-	before := cpuTime(pids)
+	before, waited := cpuTime(pids), waitTime()
 	begin := time.Now()
 	end := begin.Add(span)
 	l.done, l.last = 0, begin
@@ -76,6 +77,7 @@ func (l *loader) slice(t *target, pids []int, span time.Duration, rehearsal bool
 	return sample{
 		rate: float64(l.done) / l.last.Sub(begin).Seconds(),
 		cpu:  float64(cpuTime(pids)-before) / 1e3 / float64(l.done),
+		lost: float64(waitTime()-waited) / float64(span),
 	}, nil
 }
 

@@ -83,13 +83,23 @@ func cpuTime(pids []int) (sum time.Duration) {
 	for _, pid := range pids {
 		files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 		for _, file := range files {
-			b, _ := os.ReadFile(file)
-			ns, _, _ := strings.Cut(string(b), " ")
-			n, _ := strconv.ParseInt(ns, 10, 64)
-			sum += time.Duration(n)
+			sum += schedule(file, 0)
 		}
 	}
 	return sum
+}
+
+// waitTime is how long the calling thread could have run while others had its
+// processor.
+func waitTime() time.Duration { return schedule("/proc/thread-self/schedstat", 1) }
+
+func schedule(file string, field int) time.Duration {
+	b, _ := os.ReadFile(file)
+	if f := strings.Fields(string(b)); len(f) > field {
+		n, _ := strconv.ParseInt(f[field], 10, 64)
+		return time.Duration(n)
+	}
+	return 0
 }
 
 // tick is the unit of times in /proc/PID/stat and /proc/stat.

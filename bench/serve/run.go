@@ -13,6 +13,9 @@ import (
 // sliceTime is how long a server has load before it is the next one's turn.
 const sliceTime = 200 * time.Millisecond
 
+// disturbance is the part of a slice that others may have had, at most.
+const disturbance = 0.1
+
 // result is what a workload said of one server. Its slices are those of all rounds,
 // and with the same index of the same cycle as every other's.
 type result struct {
@@ -98,7 +101,7 @@ func round(place string, w *workload, list []server) (results []*result, foreign
 	for cycle := -1; cycle < cycles; cycle++ { // the first is a rehearsal
 		for i := range up {
 			k := (i + cycle + 1) % len(up)
-			s, err := l.slice(up[k].target, up[k].pids, min(sliceTime, *span), cycle < 0)
+			s, err := l.quiet(up[k], cycle < 0)
 			if err != nil {
 				return nil, 0, fmt.Errorf("%s: %w", up[k].name, err)
 			}
@@ -114,6 +117,21 @@ func round(place string, w *workload, list []server) (results []*result, foreign
 		results[i].times, results[i].errors = p.times, p.errors
 	}
 	return results, max(0, foreign), nil
+}
+
+// quiet loads a server for a slice, and again, a few times, if others had too much of
+// the client's processor.
+func (l *loader) quiet(p *process, rehearsal bool) (s sample, err error) {
+	for range 4 {
+		s, err = l.slice(p.target, p.pids, min(sliceTime, *span), rehearsal)
+		if !l.spin {
+			s.lost = 0 // we are among the others
+		}
+		if err != nil || s.lost < disturbance {
+			break
+		}
+	}
+	return s, err
 }
 
 func (r *result) add(o *result) {

@@ -12,7 +12,16 @@ const noise = 0.03
 
 // table prints what was measured: of each server, and of postern beside it.
 func table(w *workload, results []*result, foreign float64) {
-	fmt.Printf("\n%s; others kept %.2f processors busy\n", w.title(), foreign)
+	disturbed, all := 0, 0
+	for _, r := range results {
+		for _, s := range r.slices {
+			all++
+			if s.lost >= disturbance {
+				disturbed++
+			}
+		}
+	}
+	fmt.Printf("\n%s; others kept %.2f processors busy, and disturbed %d of %d slices\n", w.title(), foreign, disturbed, all)
 	fmt.Printf("%-9s%9s%8s%6s%7s%8s   %-20s%-15s%-20s%s\n", "", "req/s", "CPU µs", "user", "p50", "p99", "postern's CPU", "at most", "postern's req/s", "at least")
 	var ours *result
 	for _, r := range results {
