@@ -30,8 +30,8 @@ safe: ## h1 without its unsafe loads
 gigabyte: ## the proxy passes a gigabyte in fixed memory
 	POSTERN_GIGABYTE=1 go test -count=1 -run Gigabyte ./examples/proxy
 
-race: ## all tests under the race detector
-	go test -race ./...
+race: ## all tests under the race detector, with fewer kills of the store
+	go test -race -short ./...
 
 unprivileged: ## what root is not kept from, tested as nobody where we are root
 	@if [ "$$(id -u)" = 0 ]; then \
