@@ -655,6 +655,7 @@ func TestCloseDuringHandler(t *testing.T) {
 		busy, idle := l.dial(t), l.dial(t)
 		write(t, busy, request)
 		<-entered
+		until(t, "both accepted", func() bool { return l.Stats().Conns == 2 }) // Close resets who was not
 		closed := make(chan error, 1)
 		go func() { closed <- l.Close() }()
 		wantEnd(t, busy)

@@ -370,11 +370,13 @@ func TestDescriptorsAreUsedAgain(t *testing.T) {
 		const rounds, servers = 1500, 4
 		before := files(t)
 		var all sync.WaitGroup
+		var connecting sync.Mutex // so that the two ends are of one connection
 		for range servers {
 			all.Go(func() {
 				for i := range rounds / servers {
+					connecting.Lock()
 					client, server := connectOnly(t, ln)
-					// The two ends may be of different connections: whoever accepts.
+					connecting.Unlock()
 					var others sync.WaitGroup
 					ended := pump(server, &steps{f: func(in []byte, end bool) ([]byte, transport.Next) {
 						if len(in) == 0 {
