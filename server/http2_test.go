@@ -182,6 +182,7 @@ func TestHTTP2Shutdown(t *testing.T) {
 					select {
 					case <-release:
 					case <-r.StreamContext().Done():
+						w.WriteString("told, ")
 						<-release
 					}
 					_, err := w.WriteString("ended")
@@ -208,7 +209,7 @@ func TestHTTP2Shutdown(t *testing.T) {
 			t.Errorf("%d connections while a stream goes on, want 1", n)
 		}
 		close(release)
-		if content := <-got; content != "begun, ended" {
+		if content := <-got; content != "begun, told, ended" {
 			t.Errorf("got %q", content)
 		}
 		if err := <-ended; err != nil {
@@ -424,10 +425,10 @@ func TestHTTP2OverStdTLS(t *testing.T) {
 		if resp.ProtoMajor != 2 || got != "hello" {
 			t.Errorf("%s: %v %q", p.name, resp.Proto, got)
 		}
+		tr.CloseIdleConnections() // or Shutdown would take a second
 		if err := l.Shutdown(t.Context()); err != nil {
 			t.Errorf("%s: %v", p.name, err)
 		}
-		tr.CloseIdleConnections()
 	}
 }
 
