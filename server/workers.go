@@ -33,6 +33,7 @@ func (p *workers) serve(c *conn) {
 	go func() {
 		for ok := true; ok; c, ok = <-w.next {
 			c.serve()
+			c = nil // it is not to be kept in memory by who waits
 			if !p.keep(w) {
 				return
 			}
