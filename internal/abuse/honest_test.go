@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -29,7 +30,8 @@ type report struct {
 }
 
 // behonest is the honest clients' process: it asks until its input ends, and tells
-// how it went between one line of input and the next.
+// how it went between one line of input and the next. Behind "pause" it does not ask
+// until the next line.
 func behonest(addr string) error {
 	var h honest
 	for i := range honestConns {
@@ -37,9 +39,11 @@ func behonest(addr string) error {
 	}
 	in := bufio.NewReader(os.Stdin)
 	for {
-		if _, err := in.ReadString('\n'); err != nil {
+		line, err := in.ReadString('\n')
+		if err != nil {
 			return nil // that is all
 		}
+		h.paused.Store(line == "pause\n")
 		if err := json.NewEncoder(os.Stdout).Encode(h.report()); err != nil {
 			return err
 		}
@@ -47,6 +51,7 @@ func behonest(addr string) error {
 }
 
 type honest struct {
+	paused atomic.Bool
 	mu     sync.Mutex
 	asked  int
 	took   []time.Duration
@@ -71,7 +76,9 @@ func (h *honest) client(addr string, offset time.Duration) {
 	in, out := []byte(small), make([]byte, 4096)
 	next := time.Now().Add(offset)
 	for ; ; next = next.Add(honestConns * time.Second / honestRate) {
-		time.Sleep(time.Until(next))
+		if time.Sleep(time.Until(next)); h.paused.Load() {
+			continue
+		}
 		var err error
 		if c == nil {
 			c, err = net.Dial("tcp", addr)
@@ -126,9 +133,14 @@ func newClients(t *testing.T, addr string) *clients {
 }
 
 // since returns how they have fared since the last call.
-func (c *clients) since(t *testing.T) (r report) {
+func (c *clients) since(t *testing.T) (r report) { return c.say(t, "go on") }
+
+// pause is since, and they do not ask until the next one.
+func (c *clients) pause(t *testing.T) (r report) { return c.say(t, "pause") }
+
+func (c *clients) say(t *testing.T, what string) (r report) {
 	t.Helper()
-	fmt.Fprintln(c.in)
+	fmt.Fprintln(c.in, what)
 	line, err := c.out.ReadBytes('\n')
 	if err == nil {
 		err = json.Unmarshal(line, &r)

@@ -78,7 +78,7 @@ type state struct {
 // tells its state, POST /shutdown makes it end.
 func serve(dir string) error {
 	quiet := slog.New(slog.DiscardHandler)
-	idle := limit * 2
+	idle := time.Minute
 	if d, err := time.ParseDuration(os.Getenv("POSTERN_ABUSE_IDLE")); err == nil {
 		idle = d
 	}
@@ -264,7 +264,7 @@ func (s *target) settled(t *testing.T, was state) (now state, ok bool) {
 	for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(100 * time.Millisecond) {
 		now = s.ask(t)
 		if now.Conns <= was.Conns && now.Goroutines <= was.Goroutines+5 && now.Files <= was.Files+5 &&
-			now.Objects <= was.Objects+was.Objects/10 {
+			now.Objects <= was.Objects+max(was.Objects/10, 500) {
 			return now, true
 		}
 	}

@@ -41,7 +41,8 @@ func TestSoak(t *testing.T) {
 		}
 	}
 	goroutines, files := runtime.NumGoroutine(), descriptors()
-	srv := server.New(every, server.Config{Log: slog.New(slog.DiscardHandler), AccessLog: slog.New(slog.DiscardHandler)})
+	srv := server.New(every, server.Config{Log: slog.New(slog.DiscardHandler), AccessLog: slog.New(slog.DiscardHandler),
+		Limits: server.Limits{HandshakeTimeout: time.Minute, FirstByteTimeout: time.Minute, HeadTimeout: time.Minute}}) // the machine may be busy
 	ways := soakRoads(t, srv)
 	ctx, cancel := context.WithTimeout(t.Context(), d)
 	defer cancel()
@@ -66,7 +67,7 @@ func TestSoak(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	t.Logf("%d connections, %d of them hostile, %d answers", talks.Load(), hostile.Load(), answers.Load())
+	t.Logf("%d connections, %d of them hostile, %d answers, %d bad handshakes", talks.Load(), hostile.Load(), answers.Load(), srv.Stats().BadHandshakes)
 	grace, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	if err := srv.Shutdown(grace); err != nil {
@@ -125,7 +126,7 @@ func soakRoads(t *testing.T, srv *server.Server) (all []way) {
 					}
 					return tls.Client(c, config), nil
 				}
-				wrapped, err = posterntls.NewListener(wrapped, posterntls.Config{Certificates: certs})
+				wrapped, err = posterntls.NewListener(wrapped, posterntls.Config{Certificates: certs, HandshakeTimeout: time.Minute})
 				fail(err)
 			}
 			all = append(all, way{name + f.name, f.wrap.torn, dial})
