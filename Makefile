@@ -51,9 +51,10 @@ somemutants: ## a third of mutants
 mutants: ## h1's tests notice each of its rules being weakened
 	go run ./internal/mutants
 
-nested: ## the nested modules vet, test and are tidy
+nested: ## the nested modules vet, test (but for abuse) and are tidy
 	@for m in $$(git ls-files '*/go.mod'); do \
-		(set -e; cd $$(dirname $$m); echo "nested $$m"; go mod tidy -diff; go vet ./...; go test ./...) || exit 1; done
+		(set -e; cd $$(dirname $$m); echo "nested $$m"; go mod tidy -diff; go vet ./...; \
+		[ $$m = internal/abuse/go.mod ] || go test ./...) || exit 1; done
 
 soak: ## good and bad clients at a server for SOAKTIME, under the race detector
 	cd internal/abuse && POSTERN_SOAK=$(SOAKTIME) go test -race -count=1 -timeout 0 -v -run Soak .
