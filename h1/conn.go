@@ -159,6 +159,10 @@ func (c *conn) message() *Head {
 // servers too.
 func (c *conn) readHead(in []byte) (ev Event, n int, err error) {
 	c.ready()
+	if len(in) == 0 {
+		c.begun = false
+		return Event{}, 0, nil
+	}
 	skip := 0
 	for c.scan == 0 && c.blanks < 2 && len(in) >= skip+2 && in[skip] == '\r' && in[skip+1] == '\n' {
 		skip += 2

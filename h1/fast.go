@@ -76,7 +76,14 @@ func (c *conn) fastLines(h *Head, in []byte, maxBytes, maxFields int, fold bool)
 	}
 	table, lines := h.fields[:min(cap(h.fields), maxFields)], len(h.fields)
 	line := c.line
-	for lines < len(table) {
+	for {
+		if line+2 <= len(in) && load2(in, line) == '\r'|'\n'<<8 {
+			blank = true
+			break
+		}
+		if lines == len(table) {
+			break
+		}
 		var lo, hi uint64 // the line's first words
 		if line+16 <= len(in) {
 			lo, hi = load(in, line), load(in, line+8)
@@ -101,11 +108,7 @@ func (c *conn) fastLines(h *Head, in []byte, maxBytes, maxFields int, fold bool)
 				w0, w1 = lastWords(in, end)
 			}
 		}
-		if end+2 > len(in) || string(in[end:end+2]) != "\r\n" {
-			break
-		}
-		if end == line {
-			blank = true
+		if end+2 > len(in) || load2(in, end) != '\r'|'\n'<<8 {
 			break
 		}
 		if fold && (end+2 == len(in) || in[end+2] == ' ' || in[end+2] == '\t') {
@@ -131,10 +134,12 @@ func (c *conn) fastLines(h *Head, in []byte, maxBytes, maxFields int, fold bool)
 			break
 		}
 		from, to := line+n+1, end
-		if in[from] == ' ' {
+		w := load2(in, from)
+		if byte(w) == ' ' {
 			from++
+			w >>= 8
 		}
-		if in[from] <= ' ' || in[to-1] <= ' ' {
+		if byte(w) <= ' ' || byte(load2(in, to-1)) <= ' ' {
 			from, to = trimOWS(in, from, to)
 		}
 		f := &table[lines]

@@ -20,7 +20,10 @@ func lowestMark(marks uint64) int { return bits.TrailingZeros64(marks&highs) / 8
 func lastWords(b []byte, i int) (lo, hi uint64) {
 	gone := 8 * uint(i+16-len(b)) // bits of the last sixteen bytes that stand before i
 	lo, hi = load(b, len(b)-16), load(b, len(b)-8)
-	return lo>>gone | hi<<(64-gone) | hi>>(gone-64), hi >> gone // a shift by 64 or more, or below 0, leaves nothing
+	if gone >= 64 {
+		return hi >> (gone - 64), 0
+	}
+	return lo>>gone | hi<<1<<(63-gone), hi >> gone
 }
 
 // noText marks controls.
