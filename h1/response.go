@@ -233,15 +233,20 @@ func (s *ServerConn) AppendInfo(dst []byte, status int) ([]byte, error) {
 // which has neither end nor length, is written with Begin.
 func (s *ServerConn) AppendResponse(dst []byte, status int, contentType string, body []byte) ([]byte, error) {
 	w := s.Begin(dst, status)
-	if status < 200 || s.tunnels(status) {
-		w.err = ErrStatus
-	}
 	if contentType != "" {
 		w.Known(FieldContentType, contentType)
 	}
-	if !noContent(status) {
+	return s.appendWhole(&w, body)
+}
+
+// appendWhole ends the head of a final response and appends its body.
+func (s *ServerConn) appendWhole(w *HeadWriter, body []byte) ([]byte, error) {
+	switch {
+	case w.status < 200 || s.tunnels(w.status):
+		w.err = ErrStatus
+	case !noContent(w.status):
 		w.Length(int64(len(body)))
-	} else if len(body) > 0 {
+	case len(body) > 0:
 		w.err = ErrNoContent
 	}
 	out, err := w.End()

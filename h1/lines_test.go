@@ -1,0 +1,196 @@
+package h1_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+
+	"postern/h1"
+
+	"pgregory.net/rapid"
+)
+
+func TestFieldLines(t *testing.T) {
+	var none h1.FieldLines
+	one, err := none.With("X-A", " 1\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	both, err := one.With("content-type", "text/plain")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := one.With("X-B", "2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		lines h1.FieldLines
+		want  string
+	}{
+		{none, ""}, {one, "X-A: 1\r\n"}, {both, "X-A: 1\r\ncontent-type: text/plain\r\n"}, {other, "X-A: 1\r\nX-B: 2\r\n"},
+	} {
+		var c h1.ServerConn
+		ask(t, &c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		w := c.Begin([]byte("before "), 200)
+		w.Lines(tc.lines)
+		w.Length(0)
+		out, err := w.End()
+		if want := "before HTTP/1.1 200 OK\r\n" + tc.want + "Content-Length: 0\r\n\r\n"; err != nil || string(out) != want {
+			t.Errorf("%q, %v, want %q", out, err, want)
+		}
+	}
+
+	for _, tc := range []struct {
+		name, value string
+		want        h1.Code
+	}{
+		{"", "a", h1.ErrInvalidName},
+		{"a b", "a", h1.ErrInvalidName},
+		{"a", "b\nc", h1.ErrFieldValue},
+		{"CONTENT-TYPE", "text/html", h1.ErrFieldRepeated},
+		{"Connection", "close", h1.ErrFraming},
+		{"Content-Length", "1", h1.ErrFraming},
+		{"Transfer-Encoding", "chunked", h1.ErrFraming},
+		{"Upgrade", "a", h1.ErrFraming},
+		{"Expect", "100-continue", h1.ErrFraming},
+		{"TE", "trailers", h1.ErrFraming},
+	} {
+		l, err := both.With(tc.name, tc.value)
+		if codeOf(err) != tc.want || l != both {
+			t.Errorf("%q: %q: %v, want %v", tc.name, tc.value, err, tc.want)
+		}
+	}
+
+	var c h1.ServerConn
+	ask(t, &c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	w := c.Begin(nil, 200)
+	w.Known(h1.FieldContentType, "text/html")
+	w.Lines(both)
+	if out, err := w.End(); codeOf(err) != h1.ErrFieldRepeated || len(out) > 0 {
+		t.Errorf("a second Content-Type: %q, %v", out, err)
+	}
+	w = c.Begin(nil, 200)
+	w.Lines(one)
+	out, err := w.End()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w = c.BeginTrailer(out)
+	w.Lines(both)
+	if _, err := w.End(); codeOf(err) != h1.ErrNotInTrailer {
+		t.Errorf("Content-Type in a trailer section: %v", err)
+	}
+}
+
+func codeOf(err error) h1.Code {
+	var e *h1.Error
+	errors.As(err, &e)
+	if e == nil {
+		return 0
+	}
+	return e.Code
+}
+
+// ask has c receive all of in, up to the end of its last request.
+func ask(t testing.TB, c *h1.ServerConn, in string) {
+	t.Helper()
+	for b := []byte(in); ; {
+		ev, n, err := c.Next(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b = b[n:]; ev.Kind == h1.EventNeedData || ev.Kind == h1.EventPaused {
+			return
+		}
+	}
+}
+
+// Whatever was asked and however far that has come, AppendFixed says the same as a
+// head field by field, and leaves the connection in the same state.
+func TestAppendFixed(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		one := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }
+		in := one("method", "GET", "HEAD", "POST", "CONNECT", "OPTIONS") + " " + one("target", "/", "a:1") + one("version", " HTTP/1.1", " HTTP/1.0") + "\r\nHost: a:1\r\n" +
+			one("connection", "", "Connection: close\r\n", "Connection: keep-alive\r\n", "Connection: upgrade\r\nUpgrade: x\r\n") +
+			one("expect", "", "Expect: 100-continue\r\n") +
+			one("content", "\r\n", "Content-Length: 3\r\n\r\nabc", "Content-Length: 3\r\n\r\na", "Content-Length: 3\r\n\r\n") + one("next", "", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "!")
+		status := rapid.SampledFrom([]int{200, 200, 200, 201, 204, 205, 304, 404, 999, 1000}).Draw(t, "status")
+		body := []byte(one("body", "", "a", "hello"))
+		if status == 204 || status == 205 || status == 304 {
+			body = nil // AppendFixed refuses it before the head, which stepwise has out by then
+		}
+		last := rapid.Bool().Draw(t, "last")
+		cfg := &h1.Config{CloseHTTP10: rapid.Bool().Draw(t, "CloseHTTP10")}
+		lines, err := h1.FieldLines{}.With("X-A", "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+
+		var fixed, whole h1.ServerConn
+		fixed.Reset(cfg)
+		whole.Reset(cfg)
+		rest := feed(&fixed, in)
+		feed(&whole, in)
+		for range 2 { // and once more, behind it
+			if last {
+				fixed.DisableKeepAlive()
+				whole.DisableKeepAlive()
+			}
+			got, gotErr := fixed.AppendFixed([]byte("x"), status, lines, body)
+			if m := fixed.Request().Method(); m == h1.MethodConnect && status/100 == 2 {
+				if gotErr == nil {
+					t.Fatalf("%q, %d: a tunnel with content", in, status)
+				}
+				return
+			}
+			want, wantErr := stepwise(&whole, status, lines, body)
+			if (gotErr == nil) != (wantErr == nil) || !bytes.Equal(got, want) {
+				t.Fatalf("%q, %d: %q %v, want %q %v", in, status, got, gotErr, want, wantErr)
+			}
+			if is, want := stateOf(&fixed), stateOf(&whole); is != want {
+				t.Fatalf("%q, %d: %s, want %s", in, status, is, want)
+			}
+			next := feed(&fixed, rest)
+			if got := feed(&whole, rest); got != next {
+				t.Fatalf("%q, %d: then %q is left, want %q", in, status, next, got)
+			}
+			rest = next
+		}
+	})
+}
+
+// stepwise is AppendFixed by smaller steps.
+func stepwise(c *h1.ServerConn, status int, lines h1.FieldLines, body []byte) ([]byte, error) {
+	dst := []byte("x")
+	w := c.Begin(dst, status)
+	w.Lines(lines)
+	if status >= 200 && status != 204 && status != 304 {
+		w.Length(int64(len(body)))
+	}
+	out, err := w.End()
+	if err != nil {
+		return out, err
+	}
+	if out, err = c.AppendData(out, body); err != nil {
+		return out, err
+	}
+	return c.AppendEnd(out)
+}
+
+func stateOf(c *h1.ServerConn) string {
+	client, server := c.State()
+	return fmt.Sprint(client, server, c.Phase(), c.Sending(), c.ShouldClose(), c.WantsContinue())
+}
+
+// feed has c receive in until it wants more, or an answer, or finds a fault, and
+// returns what is left of it.
+func feed(c *h1.ServerConn, in string) string {
+	for b := []byte(in); ; {
+		ev, n, err := c.Next(b)
+		if b = b[n:]; err != nil || ev.Kind == h1.EventNeedData || ev.Kind == h1.EventPaused || ev.Kind == h1.EventClosed {
+			return string(b)
+		}
+	}
+}
