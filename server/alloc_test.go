@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net"
 	"testing"
-	"time"
 
 	"postern/transport"
 )
@@ -31,8 +30,7 @@ func (nowhere) Addr() net.Addr { return someAddr }
 func handDriven(h Handler) *conn {
 	s := New(h, Config{Log: slog.New(slog.DiscardHandler)})
 	l := &listener{Listener: Listener{Listener: nowhere{}, Handler: h, Name: "test"}, srv: s, limits: s.limits}
-	now := time.Now()
-	s.clock.coarse.Store(&now)
+	s.clock.coarse.Store(int64(s.age()))
 	return newConn(l, silent{})
 }
 

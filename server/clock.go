@@ -17,7 +17,7 @@ type clock struct {
 	look     time.Time     // when to look at the connections next
 	seen     uint64        // requests, at the last tick
 
-	coarse atomic.Pointer[time.Time] // the time, a tick old at most; nil while it sleeps
+	coarse atomic.Int64 // the server's age, a tick old at most; 0 while it sleeps
 }
 
 // tickTime is how old the coarse time may be, and resolution how late a timeout of
@@ -27,24 +27,46 @@ const (
 	resolution = 10 * time.Millisecond
 )
 
-// clockTime returns the time, or for pumped connections roughly that.
-func (c *conn) clockTime() time.Time {
-	if c.pumper == nil || c.srv.timed {
-		return time.Now()
+// age is a time, as what has passed since the server was made: less to copy and to
+// compare than a time.Time. Zero means never.
+type age = time.Duration
+
+func (s *Server) age() age { return time.Since(s.born) }
+
+// at returns the time at which the server has an age; the zero time for never.
+func (s *Server) at(t age) time.Time {
+	if t == 0 {
+		return time.Time{}
 	}
-	if t := c.srv.clock.coarse.Load(); t != nil {
-		return *t
+	return s.born.Add(t)
+}
+
+// after returns the age d later than now, or never if d is negative.
+func after(now age, d time.Duration) age {
+	if d < 0 {
+		return 0
+	}
+	return now + d
+}
+
+// clockTime returns the server's age, or for pumped connections roughly that.
+func (c *conn) clockTime() age {
+	if c.pumper == nil || c.srv.timed {
+		return c.srv.age()
+	}
+	if t := c.srv.clock.coarse.Load(); t != 0 {
+		return age(t)
 	}
 	return c.srv.rouse()
 }
 
 // rouse makes the clock tick again.
-func (s *Server) rouse() time.Time {
-	now := time.Now()
+func (s *Server) rouse() age {
+	now := s.age()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.clock.timer != nil {
-		s.clock.coarse.Store(&now)
+		s.clock.coarse.Store(int64(now))
 		s.clock.timer.Reset(s.clock.period())
 	}
 	return now
@@ -87,7 +109,7 @@ func (s *Server) tick(now time.Time) {
 	defer s.mu.Unlock()
 	k := &s.clock
 	if k.ticking = len(s.conns) > 0; !k.ticking {
-		k.coarse.Store(nil)
+		k.coarse.Store(0)
 		s.workers.dismiss(false)
 		return
 	}
@@ -96,13 +118,13 @@ func (s *Server) tick(now time.Time) {
 	}
 	seen := s.requests.Load()
 	if seen == k.seen {
-		k.coarse.Store(nil)
+		k.coarse.Store(0)
 		s.workers.dismiss(false)
 		k.timer.Reset(k.look.Sub(now))
 		return
 	}
 	k.seen = seen
-	k.coarse.Store(&now)
+	k.coarse.Store(int64(now.Sub(s.born)))
 	k.timer.Reset(min(k.period(), k.look.Sub(now)))
 }
 
@@ -137,17 +159,16 @@ const (
 // napTime is how long a connection is idle before it is given a small stack.
 const napTime = time.Second
 
-// expect has the clock wake a pumped connection at t; never, if that is zero.
-func (c *conn) expect(t time.Time, what alarm) {
-	switch {
-	case c.pumper == nil:
-	case t.IsZero():
-		c.alarm = alarmOff
-		c.due.Store(0)
-	default:
-		c.alarm = what
-		c.due.Store(int64(t.Sub(c.srv.born)))
+// expect has the clock wake a pumped connection at t.
+func (c *conn) expect(t age, what alarm) {
+	if c.pumper == nil {
+		return
 	}
+	if t == 0 {
+		what = alarmOff
+	}
+	c.alarm = what
+	c.due.Store(int64(t))
 }
 
 // shortestWait returns the shortest time that a connection of this listener may be

@@ -26,14 +26,14 @@ type conn struct {
 	lst    *listener
 	nc     net.Conn
 	pumper transport.Pumper // nc, if it can drive; nil: ordinary reads and writes
-	due    atomic.Int64     // when the clock wakes a pumped connection, ns since Server.born; 0: it does not
+	due    atomic.Int64     // the age at which the clock wakes a pumped connection; 0: it does not
 
 	*work // borrowed; nil while nothing is going on
 
 	served  int      // requests begun
 	taken   int64    // bytes consumed before work was borrowed
 	waiting h1.Phase // what until was set for
-	until   time.Time
+	until   age
 	over    bool   // past MaxConns: answer 503
 	small   bool   // has napped before
 	napping bool   // goes on in nap
@@ -89,10 +89,10 @@ type work struct {
 	proto h1.ServerConn
 	in    []byte // input; in[r:w] is not consumed
 	r, w  int
-	used  int64     // bytes consumed since it was borrowed
-	mark  int64     // used, when the last exchange ended
-	out   []byte    // output that is not written yet
-	now   time.Time // when the last exchange ended, or nearly
+	used  int64  // bytes consumed since it was borrowed
+	mark  int64  // used, when the last exchange ended
+	out   []byte // output that is not written yet
+	now   age    // when the last exchange ended, or nearly
 	exchange
 }
 
@@ -106,7 +106,7 @@ var works = sync.Pool{New: func() any { return &work{in: make([]byte, inputSize)
 var _ transport.Pump = (*conn)(nil)
 
 func newConn(l *listener, nc net.Conn) *conn {
-	c := &conn{srv: l.srv, lst: l, nc: nc, until: after(time.Now(), l.limits.FirstByteTimeout), tally: l.srv.tallyOf()}
+	c := &conn{srv: l.srv, lst: l, nc: nc, until: after(l.srv.age(), l.limits.FirstByteTimeout), tally: l.srv.tallyOf()}
 	c.pumper = transport.PumperOf(nc)
 	c.expect(c.until, alarmEnd)
 	return c
@@ -207,7 +207,7 @@ func (c *conn) loop() transport.Next {
 			return next
 		}
 		var err error
-		if n, err = c.read(c.Buffer(), c.until, c.waiting == h1.PhaseIdle); err == nil {
+		if n, err = c.read(c.Buffer(), c.srv.at(c.until), c.waiting == h1.PhaseIdle); err == nil {
 			continue
 		}
 		n = -1
@@ -227,8 +227,10 @@ func (c *conn) Buffer() []byte {
 		c.work = works.Get().(*work)
 		c.proto.Reset(&c.lst.head)
 	}
-	c.w = copy(c.in, c.in[c.r:c.w])
-	c.r = 0
+	if c.r > 0 {
+		c.w = copy(c.in, c.in[c.r:c.w])
+		c.r = 0
+	}
 	if c.w == len(c.in) { // only a head can fill it
 		c.in = append(c.in, make([]byte, len(c.in))...)
 	}
@@ -257,7 +259,9 @@ func (c *conn) step(n int) (out []byte, next transport.Next) {
 		c.proto.CloseInput()
 	}
 	for len(c.out) < batchSize {
-		ev, err := c.next()
+		ev, n, err := c.proto.Next(c.in[c.r:c.w])
+		c.r += n
+		c.used += int64(n)
 		switch {
 		case c.broken:
 			return c.out, transport.Close
@@ -287,7 +291,7 @@ func (c *conn) step(n int) (out []byte, next transport.Next) {
 	return c.out, transport.More
 }
 
-// next is the protocol's next event.
+// next is the protocol's next event, for who may have a Drive beside itself.
 func (c *conn) next() (h1.Event, error) {
 	if c.driven != nil {
 		c.driven.mu.Lock()
@@ -318,13 +322,14 @@ func (c *conn) rest(phase h1.Phase) transport.Next {
 	switch {
 	case phase == h1.PhaseIdle && c.waiting != h1.PhaseIdle:
 		c.until = after(c.now, c.lst.limits.IdleTimeout)
-		c.expect(c.until, alarmEnd)
-		if soon := c.now.Add(napTime); c.pumper != nil && (c.until.IsZero() || c.until.After(soon)) {
+		if soon := c.now + napTime; c.until == 0 || c.until > soon {
 			c.expect(soon, alarmNap)
+		} else {
+			c.expect(c.until, alarmEnd)
 		}
 		c.srv.connState(c.nc, http.StateIdle)
 	case phase == h1.PhaseHead && c.waiting != h1.PhaseHead:
-		c.until = after(time.Now(), c.lst.limits.HeadTimeout)
+		c.until = after(c.srv.age(), c.lst.limits.HeadTimeout)
 		c.expect(c.until, alarmEnd)
 	}
 	c.waiting = phase
@@ -364,7 +369,7 @@ func (c *conn) resume() bool {
 	if c.broken || c.flush() != nil || !c.drain() {
 		return false
 	}
-	c.now = time.Now()
+	c.now = c.srv.age()
 	return true
 }
 
@@ -544,12 +549,4 @@ func (c *conn) fail(how ending) {
 		}
 		c.proto.Fail()
 	}
-}
-
-// after returns the time d from now, or the zero time if d is negative.
-func after(now time.Time, d time.Duration) time.Time {
-	if d < 0 {
-		return time.Time{}
-	}
-	return now.Add(d)
 }

@@ -121,7 +121,7 @@ func (d *driven) conclude(err error) (begun bool, why error) {
 	d.x.mu.Lock()
 	defer d.x.mu.Unlock()
 	c := d.c
-	c.now = time.Now()
+	c.now = c.srv.age()
 	state := d.x.state
 	if err == nil && state == exchangeNew {
 		if err = d.x.begin(200, Fields{{"Content-Length", "0"}}); err == nil {
@@ -212,7 +212,7 @@ func (d *driven) hijack() (net.Conn, []byte, error) {
 		c.fail(endNow)
 		return nil, nil, err
 	}
-	c.now = time.Now()
+	c.now = c.srv.age()
 	c.record() // while the log is still there
 	c.hijacked = true
 	c.vacate()

@@ -6,7 +6,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"time"
 
 	"postern/h1"
 )
@@ -85,7 +84,7 @@ func (d *driven) appendHead(p *h1.ServerConn, out []byte, status int, f Fields) 
 		w.Close()
 	}
 	if !d.bare && status >= 200 && f.index("Date") < 0 && d.extra.index("Date") < 0 {
-		w.Known(h1.FieldDate, c.srv.date(time.Now()))
+		w.Known(h1.FieldDate, c.srv.commonAt(c.srv.age()).date)
 	}
 	if s := c.srv.cfg.ServerName; s != "" && f.index("Server") < 0 && d.extra.index("Server") < 0 {
 		w.Known(h1.FieldServer, s)

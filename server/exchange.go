@@ -223,9 +223,9 @@ func (c *conn) reject(status int, err error) {
 	if _, server := c.proto.State(); server != h1.Idle {
 		return
 	}
-	c.now = time.Now()
+	c.now = c.srv.age()
 	if c.req.head == nil {
-		c.exchange = exchange{id: c.srv.requests.Add(1), began: c.now}
+		c.exchange = exchange{id: c.srv.requests.Add(1), began: c.srv.born.Add(c.now)}
 	}
 	c.respond(c.render(status, err))
 	c.end()
@@ -243,7 +243,7 @@ func (c *conn) record() {
 	r := record{
 		id:       c.id,
 		at:       c.began,
-		duration: c.now.Sub(c.began),
+		duration: c.srv.born.Add(c.now).Sub(c.began),
 		status:   c.status,
 		bytes:    c.written,
 		listener: c.lst.Name,

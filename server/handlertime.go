@@ -178,7 +178,7 @@ func (c *conn) endReads() {
 // answerLate writes what is due and 504, and closes for writing. The Request is the
 // handler's still.
 func (c *conn) answerLate(d *driven) {
-	c.now = time.Now()
+	c.now = c.srv.age()
 	c.failure = ErrHandlerTimeout
 	c.srv.counts.handler.Add(1)
 	if c.broken {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"time"
 )
 
 // http2 serves the connections of a listener whose handshake agreed on HTTP/2: it
@@ -46,7 +45,7 @@ func (c *conn) handOver() {
 	if h == nil {
 		return
 	}
-	c.expect(time.Time{}, alarmOff)
+	c.expect(0, alarmOff)
 	h.mu.Lock()
 	h.owners[nc] = c
 	h.mu.Unlock()

@@ -238,7 +238,7 @@ func (c *conn) count() {
 	if c.req.head != nil {
 		m = c.req.head.Method()
 	}
-	c.tally.add(m, c.status, c.now.Sub(c.began))
+	c.tally.add(m, c.status, c.srv.born.Add(c.now).Sub(c.began))
 }
 
 // countBody counts a body that was refused.

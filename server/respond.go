@@ -6,7 +6,6 @@ import (
 	"io"
 	"runtime/debug"
 	"sync"
-	"time"
 
 	"postern/h1"
 )
@@ -21,6 +20,9 @@ func (c *conn) respond(resp Response) {
 	}
 	if c.readsBody(&resp) && c.proto.WantsContinue() {
 		c.out, _ = c.proto.AppendInfo(c.out, 100) // once the head is out it is too late
+	}
+	if c.appendFixed(&resp) {
+		return
 	}
 	if err := c.appendHead(&resp); err != nil {
 		c.srv.cfg.Log.Error("server: response refused", "error", err, "status", resp.Status,
@@ -43,7 +45,7 @@ func (c *conn) respond(resp Response) {
 		err = c.produce(func() error { return c.appendBody(&resp) })
 	}
 	if c.readsBody(&resp) {
-		c.now = time.Now()
+		c.now = c.srv.age()
 	}
 	if err != nil {
 		c.breakOff(err)
@@ -140,7 +142,7 @@ func (c *conn) appendHead(resp *Response) error {
 		w.Close()
 	}
 	if resp.Header.index("Date") < 0 {
-		w.Known(h1.FieldDate, c.srv.date(c.now))
+		w.Known(h1.FieldDate, c.srv.commonAt(c.now).date)
 	}
 	if s := c.srv.cfg.ServerName; s != "" && resp.Header.index("Server") < 0 {
 		w.Known(h1.FieldServer, s)
@@ -163,39 +165,36 @@ func (c *conn) appendHead(resp *Response) error {
 // given with another one is left out (RFC 9110 6.4.1).
 func hasContent(status int) bool { return status != 204 && status != 205 && status != 304 }
 
-func (c *conn) appendBody(resp *Response) error {
-	defer closeBody(resp)
+func (c *conn) appendBody(resp *Response) (err error) {
 	b := &resp.Body
+	if b.kind == bodyReader {
+		defer closeBody(resp)
+	}
 	if c.proto.Sending() == h1.FramingNone || !hasContent(c.status) {
 		return nil
 	}
 	switch b.kind {
-	case bodyText:
-		return c.appendWhole(int64(len(b.text)), func() error { return appendPieces(c, b.text) })
-	case bodyBytes:
-		return c.appendWhole(int64(len(b.data)), func() error { return appendPieces(c, b.data) })
-	case bodyGather:
-		return c.appendWhole(b.Len(), func() error {
-			for _, p := range b.source.([][]byte) {
-				if err := appendPieces(c, p); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
 	case bodyReader:
 		return c.copyFrom(b.reader(), b.length)
 	case bodyStream:
 		return c.stream(b.source.(func(*StreamWriter) error), b.limits)
 	}
-	return nil
-}
-
-func (c *conn) appendWhole(n int64, pieces func() error) (err error) {
-	if c.out, err = c.proto.BeginData(c.out, n); err != nil {
+	if c.out, err = c.proto.BeginData(c.out, b.Len()); err != nil {
 		return err
 	}
-	if err = pieces(); err == nil {
+	switch b.kind {
+	case bodyText:
+		err = appendPieces(c, b.text)
+	case bodyBytes:
+		err = appendPieces(c, b.data)
+	case bodyGather:
+		for _, p := range b.source.([][]byte) {
+			if err = appendPieces(c, p); err != nil {
+				return err
+			}
+		}
+	}
+	if err == nil {
 		c.out, err = c.proto.EndData(c.out)
 	}
 	return err
@@ -309,20 +308,4 @@ func closeBody(resp *Response) {
 	if resp.Body.kind == bodyReader {
 		closeReader(resp.Body.reader())
 	}
-}
-
-// date returns the value of the Date field (RFC 9110 6.6.1), made once a second.
-func (s *Server) date(now time.Time) string {
-	sec := now.Unix()
-	d := s.stamp.Load()
-	if d == nil || d.second != sec {
-		d = &dateStamp{sec, now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")}
-		s.stamp.Store(d)
-	}
-	return d.text
-}
-
-type dateStamp struct {
-	second int64
-	text   string
 }

@@ -36,7 +36,7 @@ type Server struct {
 	inFlight  atomic.Int64
 	queued    atomic.Int64
 	unshaken  atomic.Uint64 // TLS handshakes that failed
-	stamp     atomic.Pointer[dateStamp]
+	common    atomic.Pointer[common]
 	born      time.Time
 	workers   workers
 	lingering lingering
@@ -183,7 +183,7 @@ func (l *listener) start(nc net.Conn) {
 	if m := l.limits.MaxConns; m > 0 && l.conns >= m {
 		s.counts.turnedAway++
 		c.over = true
-		c.until = time.Now().Add(overTimeout)
+		c.until = s.age() + overTimeout
 		c.expect(c.until, alarmEnd)
 	}
 	if s.closed || c.over && l.conns >= l.limits.MaxConns+l.limits.MaxConns/8+16 {

@@ -61,7 +61,7 @@ func (c *conn) shaken(h handshaker) bool {
 		c.refuse(h.NetConn(), err)
 		return false
 	}
-	c.until = after(time.Now(), first)
+	c.until = after(c.srv.age(), first)
 	c.expect(c.until, alarmEnd)
 	return true
 }
