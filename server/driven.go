@@ -168,7 +168,7 @@ func (d *driven) refuse(err error) {
 	}
 	page.Header = append(page.Header[:len(page.Header):len(page.Header)], d.extra...)
 	page.Close = page.Close || d.close
-	c.respond(page)
+	c.respond(&page)
 	if !c.broken {
 		_ = c.flush() // failing, it has broken the connection
 	}

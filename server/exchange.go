@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -68,8 +69,10 @@ func (c *conn) refusal(head *h1.Head) int {
 	case unknownExpectation(head):
 		return 417
 	}
-	if path, _ := splitTarget(head); !validEscapes(path) {
-		return 400
+	if bytes.IndexByte(head.Target(), '%') >= 0 {
+		if path, _ := splitTarget(head); !validEscapes(path) {
+			return 400
+		}
 	}
 	if head.TargetForm() == h1.FormAsterisk {
 		return 200
@@ -108,7 +111,7 @@ func (c *conn) answer() {
 		if err := c.admit(); err != nil {
 			resp = c.turnAway(err)
 		} else {
-			resp = c.call()
+			c.call(&resp)
 		}
 	case 200: // OPTIONS *
 	default:
@@ -121,7 +124,7 @@ func (c *conn) answer() {
 	case resp.Body.kind == bodyDrive:
 		c.driven = newDriven(c, &resp)
 	default:
-		c.respond(resp)
+		c.respond(&resp)
 		c.end()
 	}
 }
@@ -136,7 +139,7 @@ func (c *conn) end() {
 }
 
 // call calls the handler.
-func (c *conn) call() (resp Response) {
+func (c *conn) call(resp *Response) {
 	c.startTime()
 	defer func() {
 		p := recover()
@@ -147,18 +150,19 @@ func (c *conn) call() (resp Response) {
 		}
 		switch inTime := c.inTime(); {
 		case !inTime:
-			c.dropLate(&resp)
+			c.dropLate(resp)
 		case p == ErrAbort:
 			c.abort()
 		case p != nil:
-			resp = c.render(500, fmt.Errorf("server: handler panicked: %v", p))
+			*resp = c.render(500, fmt.Errorf("server: handler panicked: %v", p))
 		}
 	}()
-	resp = c.lst.Handler(&c.req)
-	if err := resp.Body.Err(); err != nil {
-		resp = c.failed(resp, err)
+	*resp = c.lst.Handler(&c.req)
+	if resp.Body.kind == bodyError {
+		if err := resp.Body.Err(); err != nil {
+			*resp = c.failed(*resp, err)
+		}
 	}
-	return resp
 }
 
 // failed renders a response made by Err.
@@ -227,7 +231,8 @@ func (c *conn) reject(status int, err error) {
 	if c.req.head == nil {
 		c.exchange = exchange{id: c.srv.requests.Add(1), began: c.srv.born.Add(c.now)}
 	}
-	c.respond(c.render(status, err))
+	resp := c.render(status, err)
+	c.respond(&resp)
 	c.end()
 }
 

@@ -11,27 +11,27 @@ import (
 )
 
 // respond appends resp to out.
-func (c *conn) respond(resp Response) {
-	if c.req.body.failed != nil || c.unreadable(&resp) {
+func (c *conn) respond(resp *Response) {
+	if c.req.body.failed != nil || c.unreadable(resp) {
 		resp.Close = true
 	}
 	if c.srv.draining.Load() {
 		c.proto.DisableKeepAlive()
 	}
-	if c.readsBody(&resp) && c.proto.WantsContinue() {
+	if c.readsBody(resp) && c.proto.WantsContinue() {
 		c.out, _ = c.proto.AppendInfo(c.out, 100) // once the head is out it is too late
 	}
-	if c.appendFixed(&resp) {
+	if c.appendFixed(resp) {
 		return
 	}
-	if err := c.appendHead(&resp); err != nil {
+	if err := c.appendHead(resp); err != nil {
 		c.srv.cfg.Log.Error("server: response refused", "error", err, "status", resp.Status,
 			"target", c.target(), "listener", c.lst.Name)
-		_ = c.produce(func() error { closeBody(&resp); return nil })
-		resp = c.render(500, err)
-		if err = c.appendHead(&resp); err != nil {
-			resp = renderError(nil, 500, err)
-			err = c.appendHead(&resp)
+		_ = c.produce(func() error { closeBody(resp); return nil })
+		*resp = c.render(500, err)
+		if err = c.appendHead(resp); err != nil {
+			*resp = renderError(nil, 500, err)
+			err = c.appendHead(resp)
 		}
 		if err != nil {
 			c.fail(endGently)
@@ -40,11 +40,11 @@ func (c *conn) respond(resp Response) {
 	}
 	var err error
 	if resp.Body.kind <= bodyGather { // no code of a handler's runs
-		err = c.appendBody(&resp)
+		err = c.appendBody(resp)
 	} else {
-		err = c.produce(func() error { return c.appendBody(&resp) })
+		err = c.produce(func() error { return c.appendBody(resp) })
 	}
-	if c.readsBody(&resp) {
+	if c.readsBody(resp) {
 		c.now = c.srv.age()
 	}
 	if err != nil {
