@@ -59,12 +59,11 @@ func (s *ServerConn) AppendFixed(dst []byte, status int, lines FieldLines, body 
 	return s.appendWhole(&w, body)
 }
 
-// plain reports whether a final response now says nothing of the connection and
-// ends the exchange.
+// plain reports whether a final response now says nothing of the connection but
+// perhaps close, and ends the exchange.
 func (c *conn) plain() bool {
 	m := c.head.line.method
-	return c.recv == Done && c.send == Idle && c.keepAlive && !c.lastOne && c.head.line.version == HTTP11 &&
-		m != MethodHead && m != MethodConnect
+	return c.recv == Done && c.send == Idle && c.head.line.version == HTTP11 && m != MethodHead && m != MethodConnect
 }
 
 // appendPlain is AppendFixed for a plain exchange.
@@ -76,6 +75,9 @@ func (c *conn) appendPlain(dst []byte, lines FieldLines, body []byte) []byte {
 	copy(dst[n:], start)
 	dst = append(dst, length...)
 	dst = strconv.AppendInt(dst, int64(len(body)), 10)
+	if c.keepAlive = c.keepAlive && !c.lastOne; !c.keepAlive {
+		dst = append(dst, "\r\nConnection: close"...)
+	}
 	dst = append(dst, "\r\n\r\n"...)
 	c.out = outBody{kind: outLength, started: len(body) > 0}
 	c.expecting = false

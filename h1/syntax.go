@@ -106,7 +106,7 @@ func equalFold[B, S []byte | string](b B, s S) bool {
 		return false
 	}
 	for i := range len(b) {
-		if lower(b[i]) != lower(s[i]) {
+		if x, y := b[i], s[i]; x != y && lower(x) != lower(y) {
 			return false
 		}
 	}

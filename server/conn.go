@@ -335,7 +335,7 @@ func (c *conn) rest(phase h1.Phase) transport.Next {
 	c.waiting = phase
 	if phase == h1.PhaseIdle && c.r == c.w && c.used == c.mark {
 		c.release()
-		if c.pumper != nil && !c.small { // the first time, at once
+		if c.pumper != nil && !c.small && c.served > 0 { // after the first request, at once
 			c.small, c.napping = true, true
 			return transport.Leave
 		}

@@ -468,7 +468,7 @@ type spiedOn struct {
 
 func (s spiedOn) Step(n int) ([]byte, transport.Next) {
 	out, next := s.Pump.Step(n)
-	if next == transport.Park {
+	if next == transport.Park || next == transport.Leave { // to wait here, or on a small stack
 		s.l.parked.Add(1)
 		if server.HoldsBuffer(s.Pump) {
 			s.l.held.Add(1)
