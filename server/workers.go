@@ -30,15 +30,22 @@ func (p *workers) serve(c *conn) {
 	}
 	p.mu.Unlock()
 	w := &worker{make(chan *conn, 1)}
-	go func() {
-		for ok := true; ok; c, ok = <-w.next {
-			c.serve()
-			c = nil // it is not to be kept in memory by who waits
-			if !p.keep(w) {
-				return
-			}
+	w.next <- c
+	go p.work(w)
+}
+
+// work is a worker's goroutine.
+func (p *workers) work(w *worker) {
+	for {
+		c, ok := <-w.next
+		if !ok {
+			return
 		}
-	}()
+		c.serve()
+		if !p.keep(w) {
+			return
+		}
+	}
 }
 
 // keep reports whether w is to wait.

@@ -3,6 +3,7 @@ package socket
 import (
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,6 +18,12 @@ type Listener struct {
 	addr    net.Addr
 	network string
 	closed  atomic.Bool
+
+	mu       sync.Mutex // of what follows: one accepts at a time
+	accepted int
+	peer     rawAddr
+	errno    syscall.Errno
+	ready    func(fd uintptr) bool // acceptFrom
 }
 
 // Listen returns a Listener on f, a listening socket that is pollable, whose
@@ -29,32 +36,38 @@ func Listen(f *os.File, addr net.Addr) (*Listener, error) {
 	if err = hangups.retain(); err != nil {
 		return nil, err
 	}
-	return &Listener{file: f, raw: raw, addr: addr, network: addr.Network()}, nil
+	l := &Listener{file: f, raw: raw, addr: addr, network: addr.Network()}
+	l.ready = l.acceptFrom
+	return l, nil
 }
 
 // Accept implements net.Listener; the connection is a *Conn.
 func (l *Listener) Accept() (net.Conn, error) {
-	c := &Conn{network: l.network}
-	peer := &c.peer
-	if l.network == "unix" {
-		peer = nil // has no name worth knowing, and may be longer
-	}
-	var errno syscall.Errno
-	err := l.raw.Read(func(fd uintptr) bool {
-		for {
-			c.fd, errno = accept(fd, peer)
-			if errno != syscall.EINTR && errno != syscall.ECONNABORTED { // the next one, please
-				return errno != syscall.EAGAIN
-			}
-		}
-	})
-	if err == nil && errno != 0 {
-		err = os.NewSyscallError("accept4", errno)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := l.raw.Read(l.ready)
+	if err == nil && l.errno != 0 {
+		err = os.NewSyscallError("accept4", l.errno)
 	}
 	if err != nil {
 		return nil, l.fault("accept", err)
 	}
-	return c, nil
+	return &Conn{network: l.network, fd: l.accepted, peer: l.peer}, nil
+}
+
+// acceptFrom accepts the next connection, and reports whether there was one, or an
+// error.
+func (l *Listener) acceptFrom(fd uintptr) bool {
+	peer := &l.peer
+	if l.network == "unix" {
+		peer = nil // has no name worth knowing, and may be longer
+	}
+	for {
+		l.accepted, l.errno = accept(fd, peer)
+		if l.errno != syscall.EINTR && l.errno != syscall.ECONNABORTED { // the next one, please
+			return l.errno != syscall.EAGAIN
+		}
+	}
 }
 
 // Close implements net.Listener.
