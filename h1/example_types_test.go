@@ -169,3 +169,20 @@ func ExampleStatusText() {
 	fmt.Println(h1.StatusText(404), h1.StatusText(999) == "")
 	// Output: Not Found true
 }
+
+func ExampleFieldLines() {
+	lines, err := h1.FieldLines{}.With("Server", "demo")
+	if err == nil {
+		lines, err = lines.With("Content-Type", "text/plain")
+	}
+	if err != nil {
+		panic(err)
+	}
+	var conn h1.ServerConn
+	in := []byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	_, n, _ := conn.Next(in) // EventRequest
+	_, _, _ = conn.Next(in[n:])
+	out, err := conn.AppendFixed(nil, 200, lines, []byte("hello\n"))
+	fmt.Printf("%q %v\n", out, err)
+	// Output: "HTTP/1.1 200 OK\r\nServer: demo\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\nhello\n" <nil>
+}

@@ -119,6 +119,15 @@ var mutants = []mutant{
 	{"write.go", "return w.dst[:w.start], w.c.misuse(w.err)", "return w.dst, w.c.misuse(w.err)", ""},
 
 	// The client: status-line, folds, leniency.
+	{"lines.go", "c.recv == Done && c.send == Idle &&", "c.send == Idle &&", ""},
+	{"lines.go", "&& c.head.line.version == HTTP11", "", ""},
+	{"lines.go", "&& m != MethodHead", "", ""},
+	{"lines.go", "&& m != MethodConnect", "", ""},
+	{"lines.go", "c.keepAlive && !c.lastOne", "c.keepAlive", ""},
+	{"lines.go", "case w.seen&l.seen&once != 0:\n\t\tw.err = ErrFieldRepeated\n", "", ""},
+	{"lines.go", "case w.kind == trailerSection && l.seen&notInTrailers != 0:\n\t\tw.err = ErrNotInTrailer\n", "", ""},
+	{"lines.go", "w.seen |= l.seen", "", ""},
+	{"lines.go", "if uint64(1)<<id&^1&forConnection != 0 {", "if false {", ""},
 	{"response.go", "case status < 100:\n\t\treturn c.fault(ErrStatusLine, stop+1)\n", "", ""},
 	{"response.go", "case reason < end && in[reason] != ' ':\n\t\treturn c.fault(ErrStatusLine, reason)\n", "", ""},
 	{"response.go", "if i >= end || !is(in[i], digit) {", "if i >= end {", ""},
