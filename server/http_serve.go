@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"runtime/debug"
 	"slices"
+	"sync"
 
 	"postern/h1"
 )
@@ -21,8 +22,11 @@ import (
 // HTTP/2. Bodies stream both ways, Drive and Upgrade work where net/http can hijack
 // the connection. The limit on a request's body is the default of Limits.MaxBody;
 // other limits are the http.Server's. Errors are rendered as by default and logged
-// to slog.Default(). Request.StreamContext ends with the request alone.
+// to slog.Default(). Request.StreamContext ends when the http.Server's Shutdown begins,
+// unless the handler's first request on that server comes later still, and with the
+// request alone where no http.Server is in its context.
 func (h Handler) HTTP() http.Handler {
+	var servers shutdowns
 	return http.HandlerFunc(func(w http.ResponseWriter, hr *http.Request) {
 		o := newOverHTTP(w, hr)
 		r, err := fromHTTP(hr)
@@ -32,8 +36,30 @@ func (h Handler) HTTP() http.Handler {
 		}
 		o.req = r
 		defer r.end()
+		if hs, ok := hr.Context().Value(http.ServerContextKey).(*http.Server); ok {
+			r.leaving = servers.of(hs)
+		}
 		o.answer(h)
 	})
+}
+
+// shutdowns knows which servers of net/http are being shut down.
+type shutdowns struct{ leaving sync.Map } // *http.Server to context.Context
+
+// of returns a context that ends when hs begins to shut down. What tells that cannot
+// be taken back, so each server is asked once.
+func (s *shutdowns) of(hs *http.Server) context.Context {
+	if ctx, ok := s.leaving.Load(hs); ok {
+		return ctx.(context.Context)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	first, known := s.leaving.LoadOrStore(hs, ctx)
+	if known {
+		cancel()
+	} else {
+		hs.RegisterOnShutdown(cancel)
+	}
+	return first.(context.Context)
 }
 
 func newOverHTTP(w http.ResponseWriter, hr *http.Request) *overHTTP {
@@ -88,7 +114,7 @@ func fromHTTP(hr *http.Request) (*Request, error) {
 		return nil, errors.New("server: bad escape in the path")
 	}
 	r := &Request{head: c.Request(), trailer: c.Trailer(), listener: "net/http", peers: peersFromHTTP{hr},
-		maxBody: defaults.MaxBody, base: hr.Context(), leaving: context.Background()}
+		tls: hr.TLS, maxBody: defaults.MaxBody, base: hr.Context(), leaving: context.Background()}
 	r.body = requestBody{done: true}
 	if hr.Body != nil && hr.Body != http.NoBody {
 		r.body = requestBody{more: &bodyFromHTTP{hr, r}}

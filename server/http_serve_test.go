@@ -125,6 +125,9 @@ func TestHandlerOverHTTP2(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/app/", http.StripPrefix("/app", server.Handler(app).HTTP()))
 	mux.Handle("/", server.Handler(driven).HTTP())
+	mux.Handle("/tls", server.Handler(func(r *server.Request) server.Response {
+		return server.Text(r.TLS().NegotiatedProtocol)
+	}).HTTP())
 	mux.Handle("/hijack", server.Handler(func(r *server.Request) server.Response {
 		return server.Drive(func(x *server.Exchange) error {
 			_, _, err := x.Hijack()
@@ -137,7 +140,7 @@ func TestHandlerOverHTTP2(t *testing.T) {
 	defer s.Close()
 	for path, want := range map[string]string{
 		"/app/echo": `200 "hello" map[]`, "/trailer": `200 "abc" map[X-Sum:[7]]`, "/shout": `200 "HELLO" map[]`,
-		"/hijack": `500 "500 Internal Server Error\n" map[]`,
+		"/tls": `200 "h2" map[]`, "/hijack": `500 "500 Internal Server Error\n" map[]`,
 	} {
 		resp, err := s.Client().Post(s.URL+path, "text/plain", strings.NewReader("hello"))
 		if err != nil {
