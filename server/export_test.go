@@ -6,8 +6,10 @@ import (
 	"postern/transport"
 )
 
-// Tick wakes the pumped connections that are due at now, as the clock does.
-func (s *Server) Tick(now time.Time) {
+// WakeDue wakes the pumped connections that are due at now, as a tick does that finds
+// it time to look. The clock itself is not moved: it cannot be told another time than
+// its timer's. TestClock has that.
+func (s *Server) WakeDue(now time.Time) {
 	s.mu.Lock()
 	s.wakeDue(now)
 	s.mu.Unlock()

@@ -216,28 +216,28 @@ func TestHalfCloseWithTheRequest(t *testing.T) {
 	})
 }
 
-// far is a timeout that only Tick reaches.
+// far is a timeout that only WakeDue reaches.
 const far = time.Hour
 
-// tickUntil tells the server again and again that d has passed, until the client
+// wakeUntil wakes again and again who would be due in d, until the client
 // sees the end, and returns what came before that.
-func tickUntil(t testing.TB, l *live, d time.Duration, c net.Conn) string {
+func wakeUntil(t testing.TB, l *live, d time.Duration, c net.Conn) string {
 	t.Helper()
 	ended := make(chan bool)
-	var ticking sync.WaitGroup
-	ticking.Go(func() {
+	var waking sync.WaitGroup
+	waking.Go(func() {
 		for {
 			select {
 			case <-ended:
 				return
 			case <-time.After(100 * time.Microsecond):
-				l.Tick(time.Now().Add(d))
+				l.WakeDue(time.Now().Add(d))
 			}
 		}
 	})
 	out, err := io.ReadAll(c)
 	close(ended)
-	ticking.Wait()
+	waking.Wait()
 	if err != nil {
 		t.Errorf("ended with %v, want a FIN", err)
 	}
@@ -279,18 +279,18 @@ func TestPumpedTimeouts(t *testing.T) {
 				}
 				if tc.name == "idle" { // the clock comes twice: a nap first
 					until(t, "a nap, then idle", func() bool {
-						l.Tick(time.Now().Add(2 * time.Second))
+						l.WakeDue(time.Now().Add(2 * time.Second))
 						at := l.Due()
 						return len(at) == 1 && time.Until(at[0]) > 2*far
 					})
 				}
 				l.due(t, tc.timeout)
-				l.Tick(time.Now().Add(tc.timeout - time.Minute))
+				l.WakeDue(time.Now().Add(tc.timeout - time.Minute))
 				time.Sleep(time.Millisecond)
 				if n := l.Stats().Conns; n != 1 {
 					t.Errorf("ended a minute early")
 				}
-				got := tickUntil(t, l, tc.timeout+time.Minute, c)
+				got := wakeUntil(t, l, tc.timeout+time.Minute, c)
 				if !strings.HasPrefix(got, tc.want) || tc.want == "" && got != "" {
 					t.Errorf("got %q, want %q", got, tc.want)
 				}
@@ -306,7 +306,7 @@ func TestPumpedWithoutTimeouts(t *testing.T) {
 		for _, in := range []string{"", "GET / HT", "TP/1.1\r\nHost: a\r\n\r\n", request} {
 			write(t, c, in)
 			for range 3 {
-				l.Tick(time.Now().Add(1000 * far))
+				l.WakeDue(time.Now().Add(1000 * far))
 				time.Sleep(200 * time.Microsecond)
 			}
 		}
@@ -328,7 +328,7 @@ func TestPumpedMaxConns(t *testing.T) {
 			!strings.Contains(string(out), "\r\nRetry-After: 1\r\n") {
 			t.Errorf("got %q, %v", out, err)
 		}
-		if got := tickUntil(t, l, 900*time.Millisecond, l.dial(t)); got != "" { // of a second
+		if got := wakeUntil(t, l, 900*time.Millisecond, l.dial(t)); got != "" { // of a second
 			t.Errorf("got %q", got)
 		}
 		write(t, first, request)
@@ -348,7 +348,7 @@ func TestPumpedTimeoutDuringWork(t *testing.T) {
 		return app(r)
 	}
 	onPumped(t, slow, server.Limits{FirstByteTimeout: far, HeadTimeout: far, IdleTimeout: far, BodyRate: -1}, func(t *testing.T, l *live) {
-		late := func() { l.Tick(time.Now().Add(1000 * far)) }
+		late := func() { l.WakeDue(time.Now().Add(1000 * far)) }
 		for _, fresh := range []bool{true, false} {
 			c := l.dial(t)
 			if !fresh {
