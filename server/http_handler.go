@@ -18,6 +18,10 @@ import (
 // show it, and its client sees what package net/http would send; the differences
 // are few, and listed in docs/design.md.
 //
+// One of them concerns http.MaxBytesReader, which cannot tell this ResponseWriter that
+// its limit was passed: answer 413, and what is left of the body is neither read nor
+// waited for.
+//
 // It runs as a Drive. The engine's limits and timeouts hold for it, but for a
 // MaxBody that nobody has set: net/http has none. The values of the request's
 // context are those of net/http, with Config.HTTP as its server.

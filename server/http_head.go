@@ -70,7 +70,10 @@ func (w *httpWriter) closes(header http.Header) bool {
 	if w.body == nil {
 		return false
 	}
-	if expects100(w.x.req.head) && w.x.req.Version() == h1.HTTP11 {
+	// 413 says that the rest is not wanted, and its client may not send it before it
+	// has been told. It is MaxBytesReader's as a rule, which tells net/http's own
+	// writers by a method that is not exported.
+	if w.status == 413 || expects100(w.x.req.head) && w.x.req.Version() == h1.HTTP11 {
 		w.body.mu.Lock()
 		defer w.body.mu.Unlock()
 		return !w.body.eof

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
+	"time"
 )
 
 var contractsRequest = []contract{
@@ -99,12 +102,41 @@ var contractsBody = []contract{
 		var tooBig *http.MaxBytesError
 		saw("%d %v", len(b), errors.As(err, &tooBig))
 		w.WriteHeader(413)
+	}},
+	{name: "MaxBytesReader in chunks", in: []string{chunkedHTTP("3e8\r\n" + strings.Repeat("x", 1000) + "\r\n0\r\n\r\n")}, handler: func(w http.ResponseWriter, r *http.Request, saw sawFunc) {
+		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
+		saw("%d %v", len(b), err != nil)
+		http.Error(w, "too much", 413)
+	}},
+	{name: "MaxBytesReader, another status", in: []string{postHTTP(strings.Repeat("x", 1000))}, handler: func(w http.ResponseWriter, r *http.Request, saw sawFunc) {
+		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
+		saw("%v", err != nil)
+		w.WriteHeader(400)
 	}, differ: []string{"  close\n", "", "connection: closed", "connection: goes on, 204"}}, // little enough is left
+	{name: "MaxBytesReader, all is read", in: []string{postHTTP(strings.Repeat("x", 101))}, handler: func(w http.ResponseWriter, r *http.Request, saw sawFunc) {
+		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
+		saw("%v", err != nil)
+		w.WriteHeader(413)
+	}, differ: []string{"  close\n", "", "connection: closed", "connection: goes on, 204"}}, // nothing is left
+	{name: "MaxBytesReader, just enough", in: []string{postHTTP(strings.Repeat("x", 100))}, handler: func(w http.ResponseWriter, r *http.Request, saw sawFunc) {
+		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
+		saw("%d %v", len(b), err)
+	}},
 	{name: "MaxBytesReader, much left", in: []string{postHTTP(strings.Repeat("x", 1_000_000))}, handler: func(w http.ResponseWriter, r *http.Request, saw sawFunc) {
 		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
 		saw("%d %v", len(b), err != nil)
 		w.WriteHeader(413)
 	}},
+	{name: "MaxBytesReader behind the head", in: []string{postHTTP(strings.Repeat("x", 1_000_000))}, handler: func(w http.ResponseWriter, r *http.Request, saw sawFunc) {
+		http.NewResponseController(w).EnableFullDuplex()
+		io.WriteString(w, "begun")
+		w.(http.Flusher).Flush()
+		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
+		saw("%d %v", len(b), err != nil)
+	}},
+	{name: "413 to a body that nobody has read", in: []string{postHTTP(strings.Repeat("x", 1000))}, handler: func(w http.ResponseWriter, r *http.Request, saw sawFunc) {
+		w.WriteHeader(413)
+	}, differ: []string{"413\n", "413\n  close\n", "connection: goes on, 204", "connection: closed"}}, // it is taken for one of those above
 	{name: "a malformed body", in: []string{chunkedHTTP("186a0\r\n" + strings.Repeat("x", 100_000) + "\r\nx\r\n")}, handler: func(w http.ResponseWriter, r *http.Request, saw sawFunc) {
 		_, err := io.ReadAll(r.Body)
 		saw("%v", err != nil && err != io.EOF)
@@ -143,4 +175,31 @@ var contractsBody = []contract{
 		}
 		wg.Wait()
 	}},
+}
+
+// A client that waits for the answer before it sends the rest gets it at once.
+func TestHTTPMaxBytesReaderDoesNotWait(t *testing.T) {
+	h := http.MaxBytesHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.ReadAll(r.Body); err != nil {
+			http.Error(w, "too much", 413)
+		}
+	}), 100)
+	for name, serve := range map[string]func(*testing.T, http.Handler) string{"net/http": serveNetHTTP, "postern": servePostern} {
+		for _, in := range []string{
+			"Content-Length: 1000\r\n\r\n" + strings.Repeat("x", 200),
+			"Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + strings.Repeat("x", 200),
+		} {
+			c, err := net.Dial("tcp", serve(t, h))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			c.SetDeadline(time.Now().Add(patience / 2)) // a body may take longer
+			io.WriteString(c, "POST / HTTP/1.1\r\nHost: a\r\n"+in)
+			resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+			if err != nil || resp.StatusCode != 413 || !resp.Close {
+				t.Errorf("%s: %.20s: got %v, %v", name, in, resp, err)
+			}
+		}
+	}
 }
