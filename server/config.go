@@ -58,7 +58,9 @@ type Config struct {
 
 // Limits bound what a client may use. In every field zero means the default named
 // there, or what the Server's Config says if the Limits belong to a Listener;
-// negative means none.
+// negative means none. Over HTTP/2, which net/http speaks, a request is a stream, and
+// FirstByteTimeout, HeadTimeout and MaxUnread are without effect; docs/design.md has
+// what else is different.
 type Limits struct {
 	MaxTarget   int   // bytes of request-target; default 8192; beyond: 414
 	MaxHead     int   // bytes of request head; default 65536; beyond: 431

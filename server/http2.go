@@ -169,16 +169,18 @@ func (s *Server) closeHTTP2() {
 }
 
 // enter counts a stream's handler. Its connection may end before it does, so what
-// waits for handlers waits for it, too. It reports whether the handler may run.
-func (s *Server) enter() bool {
+// waits for handlers waits for it, too. It returns the how many-th of the connection it
+// is, and whether it may run.
+func (s *Server) enter(c *conn) (nth int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
 	case <-s.idle:
-		return false
+		return 0, false
 	default:
 		s.streams++
-		return true
+		c.served++ // whose goroutine has ended
+		return c.served, true
 	}
 }
 

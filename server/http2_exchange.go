@@ -1,36 +1,39 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 
 	"postern/h1"
 )
 
-// stream is one exchange over HTTP/2. It is the ResponseWriter that its handler gets,
-// so that what was written is known.
-type stream struct {
-	http.ResponseWriter
-	c       *conn
-	began   time.Time
-	status  int
-	written int64
-}
-
 // ServeHTTP implements http.Handler: it does for a stream what the engine does for a
 // request of HTTP/1, as far as net/http has not done it.
 func (h *http2) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	c := hr.Context().Value(ownerKey{}).(*conn)
-	st := &stream{ResponseWriter: w, c: c, began: time.Now()}
-	o := newOverHTTP(st, hr)
-	o.c = c
-	if !c.srv.enter() {
+	nth, ok := c.srv.enter(c)
+	if !ok {
 		panic(http.ErrAbortHandler)
 	}
-	id := c.srv.requests.Add(1)
+	m := h.lst.limits.MaxRequests
+	st := &stream{w: w.(http2Writer), c: c, began: time.Now(), last: m > 0 && nth >= m}
+	own := hr
+	if h.lst.limits.HandlerTimeout > 0 { // it may be used when net/http has done with hr
+		own = hr.WithContext(hr.Context())
+		st.mayBeLate()
+	}
+	if hr.ContentLength != 0 {
+		own.Body = &streamBody{ReadCloser: hr.Body, st: st}
+	}
+	o := newOverHTTP(st, own)
+	o.c, o.st = c, st
+	note := streamNote{hr: hr, o: o, id: c.srv.requests.Add(1), st: st}
 	release := c.srv.leaveStream
 	defer func() { release() }()
-	defer func() { st.end(o, id) }() // while the log is still there
+	defer note.record() // while the log is still there
+	defer st.end()
 	status, err := o.take()
 	switch {
 	case status == 200:
@@ -56,8 +59,10 @@ func (h *http2) ServeHTTP(w http.ResponseWriter, hr *http.Request) {
 	}
 	if release = all; h.lst.limits.HandlerTimeout <= 0 {
 		o.answer(h.lst.Handler)
-	} else if !o.answerInTime(h.lst.Handler, all) {
+	} else if page := o.answerInTime(h.lst.Handler, hr, all); page != nil {
 		release = func() {} // who is late will do it
+		note.st, note.late = page, true
+		return
 	}
 	if st.status == 0 { // a net/http handler that has written nothing
 		st.status = 200
@@ -88,73 +93,112 @@ func (o *overHTTP) take() (status int, err error) {
 	return c.refusal(r.head), nil
 }
 
-// answerInTime answers with h, or with 504 if h does not return in time, and reports
-// whether it did. If not, release is called when it returns.
-func (o *overHTTP) answerInTime(h Handler, release func()) bool {
-	c := o.c
-	type result struct {
-		resp    Response
-		aborted bool
-	}
-	results, over := make(chan result), make(chan struct{})
+// answerInTime answers with h on a goroutine of its own, or with 504 if h takes too
+// long until it returns, and a Drive until its head. Then it returns what the 504 was
+// written on, and release is called when h has ended.
+func (o *overHTTP) answerInTime(h Handler, hr *http.Request, release func()) *stream {
+	st, ended := o.st, make(chan any, 1)
 	go func() { // ends with the handler
-		got := result{aborted: true} // unless it returns
+		var panicked any = http.ErrAbortHandler // unless it returns: runtime.Goexit
 		defer func() {
-			_ = recover() // ErrAbort; all else is a response
-			select {
-			case results <- got:
-			case <-over:
-				defer release()
-				defer func() { _ = recover() }() // there is nobody left to tell
-				closeBody(&got.resp)
+			if p := recover(); p != nil {
+				panicked = p
+			}
+			if o.r.MultipartForm != nil {
+				_ = o.r.MultipartForm.RemoveAll() // temporary files
+			}
+			if st.settle() {
+				ended <- panicked
+				return
+			}
+			defer release()
+			if panicked != nil && panicked != ErrAbort { // there is nobody left to tell
+				o.panicked()
+				o.log("server: handler panicked", "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
 			}
 		}()
-		got.resp = o.call(h)
-		got.aborted = false
-	}()
-	timer := time.NewTimer(c.lst.limits.HandlerTimeout)
-	defer timer.Stop()
-	select {
-	case got := <-results:
-		if got.aborted {
-			panic(http.ErrAbortHandler)
+		resp := o.call(h)
+		if resp.Body.kind == bodyDrive {
+			st.drives(resp.Header)
+			o.finish(resp)
+		} else if st.settle() {
+			o.finish(resp)
+		} else {
+			closeBody(&resp)
 		}
-		o.finish(got.resp)
-		return true
+		panicked = nil
+	}()
+	timer := time.NewTimer(o.c.lst.limits.HandlerTimeout)
+	defer timer.Stop()
+	var panicked any
+	select {
+	case panicked = <-ended:
 	case <-timer.C:
+		if late, extra := st.miss(); late {
+			return o.c.sayLate(st, hr, extra)
+		}
+		panicked = <-ended
 	}
-	o.late = true
-	close(over)
-	c.srv.counts.handler.Add(1)
-	c.srv.cfg.Log.Warn("server: handler timed out", "after", c.lst.limits.HandlerTimeout, "method", o.r.Method,
-		"target", o.r.RequestURI, "listener", c.lst.Name)
-	page := c.page(nil, 504, errLate)
-	page.Close = false
-	o.respond(page)
-	return false
+	if panicked != nil {
+		panic(panicked)
+	}
+	return nil
 }
 
-// end counts and records the exchange.
-func (st *stream) end(o *overHTTP, id uint64) {
-	c := st.c
+// sayLate answers a stream with 504. The Request is the handler's still, and so is
+// what it writes on.
+func (c *conn) sayLate(late *stream, hr *http.Request, extra Fields) *stream {
+	c.srv.counts.handler.Add(1)
+	c.srv.cfg.Log.Warn("server: handler timed out", "after", c.lst.limits.HandlerTimeout, "method", hr.Method,
+		"target", hr.RequestURI, "listener", c.lst.Name)
+	page := c.page(nil, 504, errLate)
+	content, err := page.Body.ReadAll()
+	if err != nil {
+		page = renderError(nil, 504, nil).WithStatus(504)
+		content, _ = page.Body.ReadAll() // it is a text
+	}
+	page.Body = Body{kind: bodyBytes, contentType: page.Body.contentType, data: content}
+	page.Header = append(page.Header[:len(page.Header):len(page.Header)], extra...)
+	page.Close = false
+	st := &stream{w: late.w, c: c, began: late.began, last: late.last}
+	clear(st.Header()) // of interim responses
+	o := newOverHTTP(st, hr)
+	o.c, o.st = c, st
+	o.respond(page)
+	st.end()
+	return st
+}
+
+// streamNote is what remains to be noted of a stream.
+type streamNote struct {
+	hr   *http.Request
+	o    *overHTTP
+	id   uint64
+	st   *stream // has the response
+	late bool    // the handler has o.req still
+}
+
+// record counts and records the exchange.
+func (n *streamNote) record() {
+	st, c := n.st, n.st.c
 	now := time.Now()
 	if t := c.tally; t != nil {
 		m := h1.MethodOther
-		if o.req != nil {
-			m = o.req.head.Method()
+		if n.o.req != nil {
+			m = n.o.req.head.Method()
 		}
 		t.add(m, st.status, now.Sub(st.began))
 	}
-	if o.req != nil && !o.late {
-		c.countBody(&o.req.body)
+	if n.o.req != nil && !n.late {
+		c.countBody(&n.o.req.body)
 	}
 	if c.srv.records != nil {
 		c.srv.records.add(record{
-			id:       id,
+			id:       n.id,
 			at:       st.began,
 			duration: now.Sub(st.began),
-			method:   o.r.Method,
-			target:   o.r.RequestURI,
+			method:   n.hr.Method,
+			target:   n.hr.RequestURI,
 			status:   st.status,
 			bytes:    st.written,
 			listener: c.lst.Name,
@@ -162,48 +206,3 @@ func (st *stream) end(o *overHTTP, id uint64) {
 		})
 	}
 }
-
-// WriteHeader implements http.ResponseWriter.
-func (st *stream) WriteHeader(status int) {
-	if status >= 200 && st.status == 0 {
-		st.begin(status)
-	}
-	st.ResponseWriter.WriteHeader(status)
-}
-
-func (st *stream) begin(status int) {
-	st.status = status
-	if name := st.c.srv.cfg.ServerName; name != "" && st.Header()["Server"] == nil {
-		st.Header().Set("Server", name)
-	}
-}
-
-// Write implements http.ResponseWriter.
-func (st *stream) Write(p []byte) (int, error) {
-	if st.status == 0 {
-		st.begin(200)
-	}
-	n, err := st.ResponseWriter.Write(p)
-	st.written += int64(n)
-	return n, err
-}
-
-// Flush implements http.Flusher.
-func (st *stream) Flush() { _ = st.FlushError() }
-
-// FlushError is Flush for http.ResponseController.
-func (st *stream) FlushError() error {
-	if st.status == 0 {
-		st.begin(200)
-	}
-	return http.NewResponseController(st.ResponseWriter).Flush()
-}
-
-// CloseNotify implements http.CloseNotifier, which old handlers ask for unchecked.
-func (st *stream) CloseNotify() <-chan bool {
-	//lint:ignore SA1019 see above
-	return st.ResponseWriter.(http.CloseNotifier).CloseNotify()
-}
-
-// Unwrap is for http.ResponseController.
-func (st *stream) Unwrap() http.ResponseWriter { return st.ResponseWriter }

@@ -22,6 +22,7 @@ func (o *overHTTP) drive(resp Response) {
 	state := x.state
 	x.state = exchangeEnded
 	switch {
+	case o.tooLate() != nil: // it has been answered for
 	case o.served, state == exchangeHijacked:
 		if err == ErrAbort {
 			panic(http.ErrAbortHandler)
@@ -90,7 +91,15 @@ func (o *overHTTP) info(status int, f Fields) error {
 	}
 	o.w.WriteHeader(status)
 	clear(o.w.Header())
-	return nil
+	return o.tooLate()
+}
+
+// tooLate returns ErrHandlerTimeout if that was said on w.
+func (o *overHTTP) tooLate() error {
+	if o.st == nil {
+		return nil
+	}
+	return o.st.tooLate()
 }
 
 // checkFields refuses lines that net/http would mend or leave out.
@@ -116,7 +125,7 @@ func (o *overHTTP) head(status int, f Fields) (switched bool, err error) {
 		o.length = n
 	}
 	o.w.WriteHeader(status)
-	return false, nil
+	return false, o.tooLate()
 }
 
 func (o *overHTTP) write(p []byte) (int, error) {
@@ -140,7 +149,7 @@ func (o *overHTTP) sendFile(r io.Reader) (n int64, done bool, err error) {
 func (o *overHTTP) flush() error { return o.rc.Flush() }
 
 func (o *overHTTP) trailer(name, value string) error {
-	if err := checkTrailer(name, value); err != nil {
+	if err := errors.Join(o.tooLate(), checkTrailer(name, value)); err != nil {
 		return err
 	}
 	o.trailers = append(o.trailers, Field{name, value})
@@ -148,6 +157,9 @@ func (o *overHTTP) trailer(name, value string) error {
 }
 
 func (o *overHTTP) hijack() (net.Conn, []byte, error) {
+	if err := o.tooLate(); err != nil {
+		return nil, nil, err
+	}
 	nc, rw, err := o.rc.Hijack()
 	if err != nil {
 		return nil, nil, err

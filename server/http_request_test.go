@@ -106,7 +106,7 @@ var contractsBody = []contract{
 	{name: "MaxBytesReader in chunks", in: []string{chunkedHTTP("3e8\r\n" + strings.Repeat("x", 1000) + "\r\n0\r\n\r\n")}, handler: func(w http.ResponseWriter, r *http.Request, saw sawFunc) {
 		b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
 		saw("%d %v", len(b), err != nil)
-		http.Error(w, "too much", 413)
+		http.Error(w, "too much", http.StatusRequestEntityTooLarge)
 	}},
 	{name: "MaxBytesReader, another status", in: []string{postHTTP(strings.Repeat("x", 1000))}, handler: func(w http.ResponseWriter, r *http.Request, saw sawFunc) {
 		_, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
@@ -181,7 +181,7 @@ var contractsBody = []contract{
 func TestHTTPMaxBytesReaderDoesNotWait(t *testing.T) {
 	h := http.MaxBytesHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, err := io.ReadAll(r.Body); err != nil {
-			http.Error(w, "too much", 413)
+			http.Error(w, "too much", http.StatusRequestEntityTooLarge)
 		}
 	}), 100)
 	for name, serve := range map[string]func(*testing.T, http.Handler) string{"net/http": serveNetHTTP, "postern": servePostern} {

@@ -193,8 +193,7 @@ type overHTTP struct {
 	rc  *http.ResponseController
 	req *Request // nil if it was refused
 	c   *conn    // of a server of ours, or nil
-
-	late bool // answered with 504: the handler has req still
+	st  *stream  // w, then
 
 	extra    Fields // the Response's own
 	close    bool
