@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -315,4 +316,63 @@ func TestHTTP2MaxRequests(t *testing.T) {
 			t.Errorf("%d connections are left, want 1", n)
 		}
 	})
+}
+
+// A stream past its limits is cut, with a handler's time limited and without, and the
+// connection goes on.
+func TestHTTP2StreamLimits(t *testing.T) {
+	for _, timeout := range []time.Duration{-1, limit} {
+		synctest.Test(t, func(t *testing.T) {
+			ended := make(chan error, 1)
+			s := startHTTP2(t, func(r *server.Request) server.Response {
+				if r.PathIs("/") {
+					return app(r)
+				}
+				return server.Stream("text/plain", func(w *server.StreamWriter) error {
+					io.WriteString(w, "begun")
+					w.Flush()
+					<-r.Context().Done()
+					_, err := io.WriteString(w, "too late")
+					ended <- err
+					return err
+				}).WithStreamLimits(server.StreamLimits{MaxIdle: 10 * time.Second})
+			}, server.Config{Limits: server.Limits{HandlerTimeout: timeout}})
+			c := s.client(t, true)
+			resp, err := c.Get(site + "/stream")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if b, err := io.ReadAll(resp.Body); string(b) != "begun" || err == nil {
+				t.Errorf("got %q, %v", b, err)
+			}
+			if err := <-ended; !errors.Is(err, server.ErrStreamLimit) {
+				t.Errorf("writing: %v", err)
+			}
+			if _, got := fetch(t, c, "GET", "/", ""); got != "hello" || s.Metrics().Accepted != 1 {
+				t.Errorf("got %q, %d connections", got, s.Metrics().Accepted)
+			}
+		})
+	}
+}
+
+// A handler's goroutine that ends without returning is an aborted exchange.
+func TestHTTP2Goexit(t *testing.T) {
+	for _, timeout := range []time.Duration{-1, limit} {
+		synctest.Test(t, func(t *testing.T) {
+			s := startHTTP2(t, func(r *server.Request) server.Response {
+				if !r.PathIs("/") {
+					runtime.Goexit()
+				}
+				return app(r)
+			}, server.Config{Metrics: true, Limits: server.Limits{HandlerTimeout: timeout}})
+			c := s.client(t, true)
+			if _, err := c.Get(site + "/exit"); err == nil {
+				t.Error("answered")
+			}
+			if _, got := fetch(t, c, "GET", "/", ""); got != "hello" || s.Stats().InFlight != 0 {
+				t.Errorf("got %q, %+v", got, s.Stats())
+			}
+		})
+	}
 }
