@@ -77,13 +77,14 @@ func (l *listener) http2() *http2 {
 	var only http.Protocols
 	only.SetHTTP2(true)
 	h.server = &http.Server{
-		Protocols:      &only,
-		Handler:        h,
-		MaxHeaderBytes: max(l.limits.MaxHead, 0), // 0: net/http's own default
-		IdleTimeout:    l.limits.IdleTimeout,
-		HTTP2:          &http.HTTP2Config{WriteByteTimeout: max(l.limits.WriteTimeout, 0)},
-		ErrorLog:       slog.NewLogLogger(l.srv.cfg.Log.Handler(), slog.LevelError),
-		BaseContext:    func(net.Listener) context.Context { return l.srv.base },
+		Protocols:                    &only,
+		Handler:                      h,
+		DisableGeneralOptionsHandler: true,                     // OPTIONS * is counted, too
+		MaxHeaderBytes:               max(l.limits.MaxHead, 0), // 0: net/http's own default
+		IdleTimeout:                  l.limits.IdleTimeout,
+		HTTP2:                        &http.HTTP2Config{WriteByteTimeout: max(l.limits.WriteTimeout, 0)},
+		ErrorLog:                     slog.NewLogLogger(l.srv.cfg.Log.Handler(), slog.LevelError),
+		BaseContext:                  func(net.Listener) context.Context { return l.srv.base },
 		ConnContext: func(ctx context.Context, nc net.Conn) context.Context {
 			return context.WithValue(ctx, ownerKey{}, h.owner(nc))
 		},

@@ -147,7 +147,7 @@ func TestTLSBehindProxy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln, err := tls.NewListener(underProxy(t, inner), tls.Config{Certificates: certs})
+	ln, err := tls.NewListener(underProxy(t, inner), tls.Config{Certificates: certs, NextProtos: bothVersions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,5 +167,20 @@ func TestTLSBehindProxy(t *testing.T) {
 	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
 	if got, err := io.ReadAll(conn); !strings.HasSuffix(string(got), "192.0.2.1:1111 at 198.51.100.2:80") || err != nil {
 		t.Errorf("answer is %q, %v", got, err)
+	}
+
+	c := &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			below, err := net.Dial("tcp", ln.Addr().String())
+			if err == nil {
+				_, err = io.WriteString(below, fromClient)
+			}
+			return below, err
+		},
+		TLSClientConfig:   &stdtls.Config{ServerName: "localhost", RootCAs: roots},
+		ForceAttemptHTTP2: true,
+	}}
+	if resp, got := fetch(t, c, "GET", "/", ""); got != "192.0.2.1:1111 at 198.51.100.2:80" || resp.ProtoMajor != 2 {
+		t.Errorf("HTTP/%d: answer is %q", resp.ProtoMajor, got)
 	}
 }
