@@ -76,7 +76,8 @@ const (
 	// endNow: all that the client sent was read, or it is gone, or nothing of ours
 	// is on its way.
 	endNow
-	// endSoon: the client has said that it sends nothing more: see lingering.
+	// endSoon: the client has said that it sends nothing more; if it has kept its
+	// word this is a close, else see lingering.
 	endSoon
 	// endReset: a response that ends with the connection could not be finished,
 	// and nothing but a reset tells the client.
@@ -412,7 +413,7 @@ func (c *conn) finish() {
 			_ = c.nc.SetReadDeadline(time.Now().Add(drainLinger))
 		}
 		_, _ = io.Copy(io.Discard, c.nc)
-	case c.ending == endSoon:
+	case c.ending == endSoon && mayHaveUnread(c.nc):
 		c.srv.lingering.add(c.nc)
 		c.srv.connState(c.nc, http.StateClosed)
 		c.srv.forget(c)

@@ -7,10 +7,10 @@ import (
 )
 
 // lingering holds connections whose client has called its request its last and has
-// all of the answer on its way. They are half-closed, and stay open a little: what a
-// client sends behind its last request, against its word, would turn a close into a
-// reset, which may destroy the answer (RFC 9112 9.6). Nobody reads or waits for
-// them, so they cost little more than a close.
+// all of the answer on its way, but may have sent something behind it, against its
+// word: that would turn a close into a reset, which may destroy the answer (RFC 9112
+// 9.6). They are half-closed, and stay open a little. Nobody reads or waits for
+// them.
 type lingering struct {
 	mu    sync.Mutex
 	queue []half // oldest first
@@ -27,6 +27,12 @@ const (
 	halfTime = 500 * time.Millisecond // how long they stay open
 	maxHalf  = 256                    // how many; beyond, the oldest is closed
 )
+
+// mayHaveUnread reports whether bytes may wait on nc that nobody has read.
+func mayHaveUnread(nc net.Conn) bool {
+	c, ok := nc.(interface{ Unread() bool })
+	return !ok || c.Unread()
+}
 
 // add half-closes nc, and closes it later.
 func (l *lingering) add(nc net.Conn) {

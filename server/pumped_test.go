@@ -216,6 +216,29 @@ func TestHalfCloseWithTheRequest(t *testing.T) {
 	})
 }
 
+// What a client sends behind a request that it has called its last does not take
+// the answer from it.
+func TestBytesBehindTheLastRequest(t *testing.T) {
+	entered, more := make(chan bool), make(chan bool)
+	h := func(*server.Request) server.Response {
+		entered <- true
+		<-more
+		return server.Text("hello")
+	}
+	onPaths(t, h, server.Limits{}, func(t *testing.T, l *live) {
+		for range 20 {
+			c := l.dial(t)
+			write(t, c, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+			<-entered
+			write(t, c, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+			more <- true
+			wantAnswer(t, c, "HTTP/1.1 200 OK", "hello")
+			wantEnd(t, c)
+			c.Close()
+		}
+	})
+}
+
 // far is a timeout that only WakeDue reaches.
 const far = time.Hour
 

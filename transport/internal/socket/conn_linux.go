@@ -177,6 +177,17 @@ func (c *Conn) do(op string, f func(fd int) error) error {
 	return c.fault(op, err)
 }
 
+// Unread reports whether the peer has sent bytes that nobody has read. Close would
+// then reset the connection, and could destroy what is on its way to the peer.
+func (c *Conn) Unread() (yes bool) {
+	_ = c.do("peek", func(fd int) error { // of a closed one there is nothing to read
+		n, errno := peek(uintptr(fd))
+		yes = errno == 0 && n > 0
+		return nil
+	})
+	return yes
+}
+
 // CloseWrite ends this direction: the peer reads an end (shutdown(2), SHUT_WR).
 func (c *Conn) CloseWrite() error {
 	return c.do("close", func(fd int) error { return os.NewSyscallError("shutdown", syscall.Shutdown(fd, syscall.SHUT_WR)) })

@@ -513,3 +513,32 @@ func TestPanicInStep(t *testing.T) {
 		}
 	})
 }
+
+func TestUnread(t *testing.T) {
+	each(t, func(t *testing.T, ln net.Listener) {
+		client, server := connect(t, ln)
+		want := func(when string, want bool) {
+			t.Helper()
+			if server.Unread() != want {
+				t.Errorf("%s: %v, want %v", when, !want, want)
+			}
+		}
+		want("at first", false)
+		if _, err := client.Write([]byte("ab")); err != nil {
+			t.Fatal(err)
+		}
+		want("after two bytes", true)
+		if _, err := io.ReadFull(server, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		want("after one of them was read", true)
+		if _, err := io.ReadFull(server, make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+		want("after both were read", false)
+		client.Close()
+		want("after the end", false)
+		server.Close()
+		want("after Close", false)
+	})
+}

@@ -24,10 +24,16 @@ func recv(fd uintptr, p []byte) (int, syscall.Errno) {
 // waiting reports whether recv would not have to wait: there are bytes, an end or an
 // error.
 func waiting(fd uintptr) bool {
+	_, errno := peek(fd)
+	return errno != syscall.EAGAIN
+}
+
+// peek returns how many bytes recv would find, one at most.
+func peek(fd uintptr) (int, syscall.Errno) {
 	var b [1]byte
 	const flags = syscall.MSG_PEEK | syscall.MSG_DONTWAIT
-	_, _, errno := syscall.RawSyscall6(sysRecvfrom, fd, uintptr(unsafe.Pointer(&b)), 1, flags, 0, 0)
-	return errno != syscall.EAGAIN
+	n, _, errno := syscall.RawSyscall6(sysRecvfrom, fd, uintptr(unsafe.Pointer(&b)), 1, flags, 0, 0)
+	return int(n), errno
 }
 
 // send writes of p, which is not empty, what the socket takes: sendto(2). A peer
