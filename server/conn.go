@@ -402,12 +402,12 @@ func (c *conn) finish() {
 	if c.hijacked {
 		return
 	}
-	switch half, ok := c.nc.(interface{ CloseWrite() error }); {
+	switch {
 	case c.ending == endReset:
 		if r, ok := c.nc.(interface{ SetLinger(sec int) error }); ok {
 			_ = r.SetLinger(0)
 		}
-	case c.ending == endGently && ok && half.CloseWrite() == nil:
+	case c.ending == endGently && closeWrite(c.nc):
 		_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
 		if c.state.Or(stateLinger)&stateDrain != 0 {
 			_ = c.nc.SetReadDeadline(time.Now().Add(drainLinger))
@@ -418,8 +418,8 @@ func (c *conn) finish() {
 		c.srv.connState(c.nc, http.StateClosed)
 		c.srv.forget(c)
 		return
-	case c.tls != nil && ok && !c.broken:
-		_ = half.CloseWrite() // Close would hardly wait until there is room for a close_notify
+	case c.tls != nil && !c.broken:
+		closeWrite(c.nc) // Close would hardly wait until there is room for a close_notify
 	}
 	_ = c.nc.Close()
 	c.srv.connState(c.nc, http.StateClosed)

@@ -34,10 +34,15 @@ func mayHaveUnread(nc net.Conn) bool {
 	return !ok || c.Unread()
 }
 
+// closeWrite half-closes nc, if it can.
+func closeWrite(nc net.Conn) bool {
+	h, ok := nc.(interface{ CloseWrite() error })
+	return ok && h.CloseWrite() == nil
+}
+
 // add half-closes nc, and closes it later.
 func (l *lingering) add(nc net.Conn) {
-	h, ok := nc.(interface{ CloseWrite() error })
-	if !ok || h.CloseWrite() != nil {
+	if !closeWrite(nc) {
 		_ = nc.Close()
 		return
 	}
