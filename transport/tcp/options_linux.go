@@ -13,6 +13,15 @@ import (
 // architectures only.
 const tcpUserTimeout = 0x12
 
+// tcpNotSentLowAt is TCP_NOTSENT_LOWAT, which package syscall does not have.
+const tcpNotSentLowAt = 0x19
+
+// maxUnsent is how many bytes wait in the kernel, beyond what is on its way. Without
+// a limit a peer that does not read makes the kernel hold megabytes for it, and a few
+// hundred such peers all that the kernel has for sockets. It is enough to keep a fast
+// network busy until the next write.
+const maxUnsent = 256 << 10
+
 // soReusePort is SO_REUSEPORT, which package syscall has for some architectures
 // only.
 func soReusePort() int {
@@ -47,6 +56,7 @@ func setOptions(fd int, c Config, reusePort bool) error {
 			return fmt.Errorf("TCP_NODELAY: %w", err)
 		}
 	}
+	_ = syscall.SetsockoptInt(fd, syscall.IPPROTO_TCP, tcpNotSentLowAt, maxUnsent) // what is no Linux may not have it
 	if reusePort {
 		if err := syscall.SetsockoptInt(fd, syscall.SOL_SOCKET, soReusePort(), 1); err != nil {
 			return fmt.Errorf("SO_REUSEPORT: %w", err)

@@ -15,7 +15,10 @@ import (
 	"postern/transport/tcp"
 )
 
-const tcpUserTimeout = 0x12 // TCP_USER_TIMEOUT
+const (
+	tcpUserTimeout  = 0x12 // TCP_USER_TIMEOUT
+	tcpNotSentLowAt = 0x19 // TCP_NOTSENT_LOWAT
+)
 
 func soReusePort() int {
 	if strings.HasPrefix(runtime.GOARCH, "mips") {
@@ -72,6 +75,7 @@ func options(t testing.TB, of any) string {
 			{"interval", syscall.IPPROTO_TCP, syscall.TCP_KEEPINTVL},
 			{"probes", syscall.IPPROTO_TCP, syscall.TCP_KEEPCNT},
 			{"timeout", syscall.IPPROTO_TCP, tcpUserTimeout},
+			{"unsent", syscall.IPPROTO_TCP, tcpNotSentLowAt},
 			{"reuseport", syscall.SOL_SOCKET, soReusePort()},
 		} {
 			value, err := syscall.GetsockoptInt(fd, o.level, o.opt)
@@ -121,7 +125,7 @@ func TestOptions(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			client, server := connect(t, listen(t, c.config), c.config)
-			want := c.want + " reuseport=0"
+			want := c.want + " unsent=262144 reuseport=0"
 			if got := options(t, client); got != want {
 				t.Errorf("dialled:\n got %s\nwant %s", got, want)
 			}
