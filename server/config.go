@@ -85,7 +85,7 @@ type Limits struct {
 	FirstByteTimeout time.Duration // from accept, or a handshake, to the first byte; default 10 s; then a silent close
 	HeadTimeout      time.Duration // from a head's first byte to its last; default 10 s; then 408
 	IdleTimeout      time.Duration // between requests; default 60 s; then a silent close
-	WriteTimeout     time.Duration // without progress in writing, at least; default 30 s; then a close
+	WriteTimeout     time.Duration // without progress in writing, at least; default 30 s; then a reset
 	BodyRate         int64         // bytes per second that a body must bring, on average over BodyWindow; default 1024; else 408
 	BodyWindow       time.Duration // default 10 s
 

@@ -80,7 +80,8 @@ const (
 	// word this is a close, else see lingering.
 	endSoon
 	// endReset: a response that ends with the connection could not be finished,
-	// and nothing but a reset tells the client.
+	// and nothing but a reset tells the client; or the client does not take what is
+	// written, and the kernel would keep that for minutes, outside MaxConns.
 	endReset
 )
 
@@ -518,7 +519,7 @@ func (c *conn) send(p []byte) error {
 			grace = t // there was progress, at some time; of TLS a rest may wait even if p is empty
 		default:
 			c.countWrite(err)
-			c.fail(endNow)
+			c.fail(endReset)
 			return err
 		}
 	}

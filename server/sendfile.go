@@ -95,7 +95,7 @@ func (c *conn) sendFile(r io.Reader, n int64) (sent int64, err error) {
 		switch {
 		case err != nil && !(m > 0 && errors.Is(err, os.ErrDeadlineExceeded)):
 			c.countWrite(err)
-			c.fail(endNow)
+			c.fail(endReset)
 			return sent, err
 		case err == nil && (m < want || m == 0):
 			return sent, nil
