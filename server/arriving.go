@@ -81,7 +81,9 @@ func (c *conn) fill() error {
 		until = start.Add(l.BodyWindow - c.waited)
 	}
 	n, err := c.read(c.in[c.w:], until, false)
-	c.w += n
+	if c.w += n; c.w == len(c.in) { // there is more
+		yield()
+	}
 	c.received(n)
 	c.waited += time.Since(start)
 	c.arrived += int64(n)

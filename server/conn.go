@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -255,7 +256,9 @@ func (c *conn) step(n int) (out []byte, next transport.Next) {
 	}
 	c.out = c.out[:0]
 	if n > 0 {
-		c.w += n
+		if c.w += n; c.w == len(c.in) { // there is more
+			yield()
+		}
 	} else if n < 0 {
 		c.ending = endNow // the answer to what came before is still due
 		c.proto.CloseInput()
@@ -290,8 +293,14 @@ func (c *conn) step(n int) (out []byte, next transport.Next) {
 			return c.out, transport.Close
 		}
 	}
+	yield()
 	return c.out, transport.More
 }
+
+// yield is called whenever much was read or written, and gives others their turn.
+// The scheduler would wait for 10 ms: a few hundred clients that keep their
+// connections busy would make all others wait for seconds.
+func yield() { runtime.Gosched() }
 
 // next is the protocol's next event, for who may have a Drive beside itself.
 func (c *conn) next() (h1.Event, error) {
@@ -533,6 +542,9 @@ func (c *conn) flush() error {
 	}
 	c.sent(len(c.out))
 	err := c.send(c.out)
+	if len(c.out) >= batchSize {
+		yield()
+	}
 	c.out = c.out[:0]
 	return err
 }
