@@ -3,11 +3,9 @@ package server
 import (
 	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -64,26 +62,6 @@ const (
 	stateHalf                      // the client has finished sending
 	stateReset                     // the client is gone
 	stateLate                      // the handler's time is over
-)
-
-// ending is how a connection is closed.
-type ending uint8
-
-const (
-	// endGently: the client may be sending what nobody will read. Closing at once
-	// would reset it, and destroy our last response before it is read (RFC 9112
-	// 9.6): half-close, read and discard for a while, then close.
-	endGently ending = iota
-	// endNow: all that the client sent was read, or it is gone, or nothing of ours
-	// is on its way.
-	endNow
-	// endSoon: the client has said that it sends nothing more; if it has kept its
-	// word this is a close, else see lingering.
-	endSoon
-	// endReset: a response that ends with the connection could not be finished,
-	// and nothing but a reset tells the client; or the client does not take what is
-	// written, and the kernel would keep that for minutes, outside MaxConns.
-	endReset
 )
 
 // work is what a connection needs while bytes are waiting or a request is going
@@ -297,11 +275,6 @@ func (c *conn) step(n int) (out []byte, next transport.Next) {
 	return c.out, transport.More
 }
 
-// yield is called whenever much was read or written, and gives others their turn.
-// The scheduler would wait for 10 ms: a few hundred clients that keep their
-// connections busy would make all others wait for seconds.
-func yield() { runtime.Gosched() }
-
 // next is the protocol's next event, for who may have a Drive beside itself.
 func (c *conn) next() (h1.Event, error) {
 	if c.driven != nil {
@@ -397,52 +370,6 @@ func (c *conn) drain() bool {
 	return !c.proto.ShouldClose()
 }
 
-// finish ends the connection.
-func (c *conn) finish() {
-	c.inTime() // after runtime.Goexit the time of a Drive still runs
-	if c.work != nil {
-		if c.driven != nil { // hijacked, or runtime.Goexit
-			c.driven.leave()
-		}
-		c.req.end()
-		c.vacate()
-		c.exchange = exchange{}
-		c.release()
-	}
-	if c.hijacked {
-		return
-	}
-	switch {
-	case c.ending == endReset:
-		if r, ok := c.nc.(interface{ SetLinger(sec int) error }); ok {
-			_ = r.SetLinger(0)
-		}
-	case c.ending == endGently && closeWrite(c.nc):
-		_ = c.nc.SetReadDeadline(time.Now().Add(lingerTime))
-		if c.state.Or(stateLinger)&stateDrain != 0 {
-			_ = c.nc.SetReadDeadline(time.Now().Add(drainLinger))
-		}
-		_, _ = io.Copy(io.Discard, c.nc)
-	case c.ending == endSoon && mayHaveUnread(c.nc):
-		c.srv.lingering.add(c.nc)
-		c.srv.connState(c.nc, http.StateClosed)
-		c.srv.forget(c)
-		return
-	case c.tls != nil && !c.broken:
-		closeWrite(c.nc) // Close would hardly wait until there is room for a close_notify
-	}
-	_ = c.nc.Close()
-	c.srv.connState(c.nc, http.StateClosed)
-	c.srv.forget(c)
-}
-
-// How long a client may take to read our last response and close, and how long
-// while the server shuts down.
-const (
-	lingerTime  = 5 * time.Second
-	drainLinger = 250 * time.Millisecond
-)
-
 // wake ends a parked connection, hurries a lingering one, and tells a busy one
 // that this exchange is its last. It is called with Server.mu held.
 func (c *conn) wake() {
@@ -455,112 +382,5 @@ func (c *conn) wake() {
 		_ = c.nc.SetReadDeadline(longAgo)
 	case was&stateLinger != 0:
 		_ = c.nc.SetReadDeadline(time.Now().Add(drainLinger))
-	}
-}
-
-var (
-	longAgo     = time.Unix(1, 0)
-	errDraining = errors.New("server: draining")
-)
-
-// lastLook is how long a connection that is being drained looks for a request
-// that is already on its way. One that has had none yet looks for drainLinger: its
-// client has connected in order to ask, and is told of no end before.
-const lastLook = 5 * time.Millisecond
-
-// read reads into p. It fails with os.ErrDeadlineExceeded once until has passed
-// (never, if that is zero), and with errDraining if the connection is parked and
-// the server shuts down. Deadlines are set seldom: one that comes too early is
-// put right when it fires.
-func (c *conn) read(p []byte, until time.Time, parked bool) (n int, err error) {
-	for {
-		if until.IsZero() != c.readBy.IsZero() || c.readBy.After(until) {
-			c.setReadDeadline(until)
-		}
-		if parked && c.state.Or(stateParked)&stateDrain != 0 {
-			look := lastLook
-			if c.served == 0 {
-				look = drainLinger
-			}
-			_ = c.nc.SetReadDeadline(time.Now().Add(look))
-			if n, _ = c.nc.Read(p); n > 0 {
-				c.readBy = longAgo
-				return n, nil
-			}
-			return 0, errDraining
-		}
-		n, err = c.nc.Read(p)
-		if parked {
-			c.state.And(^stateParked)
-		}
-		switch {
-		case n > 0:
-			return n, nil
-		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return 0, err
-		case parked && c.state.Load()&stateDrain != 0: // woken
-		case !until.IsZero() && !time.Now().Before(until) || c.readOwn.Load() != nil:
-			return 0, err
-		}
-		if err = c.setReadDeadline(until); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// send writes p; if that is empty, what the connection itself has to write. It
-// gives up when WriteTimeout has passed without progress, three
-// times that at the latest.
-func (c *conn) send(p []byte) error {
-	t := c.lst.limits.WriteTimeout
-	for grace, more := 2*t, true; more; {
-		if t > 0 {
-			if now := time.Now(); c.writeBy.Sub(now) < t {
-				c.setWriteDeadline(now.Add(grace)) // never early, seldom set
-			}
-		}
-		n, err := c.nc.Write(p[:min(len(p), 256<<10)])
-		p = p[n:]
-		switch {
-		case err == nil:
-			more = len(p) > 0
-		case n > 0 && errors.Is(err, os.ErrDeadlineExceeded):
-			grace = t // there was progress, at some time; of TLS a rest may wait even if p is empty
-		default:
-			c.countWrite(err)
-			c.fail(endReset)
-			return err
-		}
-	}
-	return nil
-}
-
-// flush writes what has been collected.
-func (c *conn) flush() error {
-	if len(c.out) == 0 {
-		return nil
-	}
-	c.sent(len(c.out))
-	err := c.send(c.out)
-	if len(c.out) >= batchSize {
-		yield()
-	}
-	c.out = c.out[:0]
-	return err
-}
-
-// fail makes the connection one that can only be closed.
-func (c *conn) fail(how ending) {
-	if c.work != nil && c.driven != nil {
-		c.driven.mu.Lock()
-		defer c.driven.mu.Unlock()
-	}
-	c.broken, c.ending = true, how
-	if c.work != nil {
-		_, server := c.proto.State()
-		if c.proto.Sending() == h1.FramingClose && (server == h1.Body || how == endNow) {
-			c.ending = endReset // a mere end would look like the response's
-		}
-		c.proto.Fail()
 	}
 }
