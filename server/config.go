@@ -17,7 +17,8 @@ type Config struct {
 	// status in words and what was wrong with the input, as text/plain.
 	RenderError func(r *Request, status int, err error) Response
 
-	// ServerName is the value of the Server field; "": no such field.
+	// ServerName is the value of the Server field; "": no such field. One that is no
+	// field value is logged and left out.
 	ServerName string
 
 	// RefuseHTTP10 answers HTTP/1.0 requests with 505.

@@ -104,6 +104,10 @@ func New(h Handler, cfg Config) *Server {
 		born:      time.Now(),
 		clock:     clock{shortest: overTimeout},
 	}
+	if _, err := (h1.FieldLines{}).With("Server", cfg.ServerName); err != nil {
+		cfg.Log.Error("server: ServerName left out", "error", err, "value", cfg.ServerName)
+		s.cfg.ServerName = ""
+	}
 	s.gate = newGate(s.limits.MaxInFlight)
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.leaving, s.leave = context.WithCancel(s.base)
