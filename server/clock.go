@@ -20,12 +20,10 @@ type clock struct {
 	coarse atomic.Int64 // the server's age, a tick old at most; 0 while it sleeps
 }
 
-// tickTime is how old the coarse time may be, and resolution how late a timeout of
-// a pumped connection may come beside that.
-const (
-	tickTime   = 100 * time.Millisecond
-	resolution = 10 * time.Millisecond
-)
+// tickTime is how old the coarse time may be, and how late a timeout of a pumped
+// connection may come. Looking at all connections more often, because one of many is
+// always due soon, cost more than what they asked for.
+const tickTime = 100 * time.Millisecond
 
 // age is a time, as what has passed since the server was made: less to copy and to
 // compare than a time.Time. Zero means never.
@@ -125,7 +123,7 @@ func (s *Server) tick(now time.Time) {
 	}
 	k.seen = seen
 	k.coarse.Store(int64(now.Sub(s.born)))
-	k.timer.Reset(min(k.period(), k.look.Sub(now)))
+	k.timer.Reset(k.period())
 }
 
 // wakeDue wakes the connections that are due at now. It returns when to look again:
@@ -144,7 +142,7 @@ func (s *Server) wakeDue(now time.Time) (look time.Time) {
 			c.pumper.Wake()
 		}
 	}
-	return now.Add(max(time.Duration(next-age), resolution))
+	return now.Add(max(time.Duration(next-age), s.clock.period()))
 }
 
 // alarm is what the clock wakes a connection for.
