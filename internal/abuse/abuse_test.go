@@ -10,6 +10,7 @@ import (
 	"io"
 	mrand "math/rand/v2"
 	"net"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -45,39 +46,19 @@ func TestAbuse(t *testing.T) {
 	s := newTarget(t)
 	h := newClients(t, s.TCP)
 	time.Sleep(200 * time.Millisecond)
-	s.run(t, abuse{clients: maxConns() + 50, client: flood}, scale(time.Second, 3*time.Second)) // goroutines and tables that stay for good
-	h.since(t)
-	time.Sleep(scale(time.Second, 10*time.Second))
-	quiet := h.pause(t)
+	for _, a := range abuses {
+		if a.name == "flood" {
+			s.run(t, a, scale(time.Second, 3*time.Second)) // tables that stay for good
+		}
+	}
+	h.pause(t)
 	time.Sleep(time.Second)
 	start, _ := s.settled(t, state{Objects: 1 << 40, Goroutines: 1 << 30, Files: 1 << 30, Conns: honestConns})
-	t.Logf("quiet: %d of %d answered, median %v, p99 %v, at most %v", quiet.Answered, quiet.Asked, quiet.P50, quiet.P99, quiet.Max)
 	t.Logf("start: %d objects, %d goroutines, %d files, %d MB", start.Objects, start.Goroutines, start.Files, start.RSS>>20)
 	for _, a := range abuses {
 		t.Run(a.name, func(t *testing.T) {
-			h.since(t)
-			d := scale(1300*time.Millisecond, 10*time.Second)
-			if long && a.name == "garbage" {
-				d = time.Minute
-			}
-			seen := s.run(t, a, d)
-			r := h.pause(t) // a server that is idle keeps fewer goroutines
-			t.Logf("saw %v", seen)
-			t.Logf("honest: %d of %d answered, median %v, p99 %v (%.1f times the quiet one), at most %v",
-				r.Answered, r.Asked, r.P50, r.P99, float64(r.P99)/float64(quiet.P99), r.Max)
-			for what := range seen {
-				if !slices.Contains(a.want, what) {
-					t.Errorf("clients saw %q", what)
-				}
-			}
-			if seen[a.must] == 0 {
-				t.Errorf("no client saw %q", a.must)
-			}
-			if r.Asked == 0 || r.Answered*100 < r.Asked*99 {
-				t.Errorf("%d of %d honest requests were answered: %q", r.Answered, r.Asked, r.Faults)
-			}
-			if most := max(10*quiet.P99, scale(2*time.Second, 100*time.Millisecond)); r.P99 > most {
-				t.Errorf("p99 is %v, want at most %v", r.P99, most)
+			for try := 1; !s.bears(t, h, a, try == 3); try++ {
+				t.Logf("once more: others had too much of the machine")
 			}
 			now, ok := s.settled(t, start)
 			t.Logf("left: %d objects, %d goroutines, %d files, %d conns, %d MB, at most %d MB",
@@ -92,12 +73,54 @@ func TestAbuse(t *testing.T) {
 	}
 }
 
+// bears abuses the server, and looks at what its clients and the honest ones see. If
+// the honest ones have waited for too long, others had a noticeable part of the
+// processors and it is not the last try, it reports that it is to be tried again.
+func (s *target) bears(t *testing.T, h *clients, a abuse, last bool) bool {
+	t.Helper()
+	pids := []int{os.Getpid(), s.cmd.Process.Pid, h.cmd.Process.Pid}
+	quiet := h.quiet(t, pids)
+	t.Logf("quiet: %d of %d answered, median %v, p99 %v, at most %v", quiet.Answered, quiet.Asked, quiet.P50, quiet.P99, quiet.Max)
+	d := scale(1300*time.Millisecond, 10*time.Second)
+	if long && a.name == "garbage" {
+		d = time.Minute
+	}
+	began, idle, own := time.Now(), idleTime(), ownTime(pids)
+	seen := s.run(t, a, d)
+	r := h.pause(t) // a server that is idle keeps fewer goroutines
+	disturbed := others(pids, began, idle, own)
+	t.Logf("saw %v", seen)
+	t.Logf("honest: %d of %d answered, median %v, p99 %v (%.1f times the quiet one), at most %v; others had %.0f%% of the machine",
+		r.Answered, r.Asked, r.P50, r.P99, float64(r.P99)/float64(quiet.P99), r.Max, 100*disturbed)
+	for what := range seen {
+		if !slices.Contains(a.want, what) {
+			t.Errorf("clients saw %q", what)
+		}
+	}
+	if seen[a.must] == 0 {
+		t.Errorf("no client saw %q", a.must)
+	}
+	if r.Asked == 0 || r.Answered*100 < r.Asked*99 {
+		t.Errorf("%d of %d honest requests were answered: %q", r.Answered, r.Asked, r.Faults)
+	}
+	most := max(10*quiet.P99, scale(2*time.Second, 0))
+	if r.P99 > most && disturbed > disturbance && !last {
+		return false
+	}
+	if r.P99 > most {
+		t.Errorf("p99 is %v, want at most %v", r.P99, most)
+	}
+	return true
+}
+
 // pace is how long a client waits at least from one attempt to the next. Abuse that
 // costs clients as much as the server would measure which of them has more of the
 // machine.
 const pace = 250 * time.Millisecond
 
-// run lets the clients do their worst for d, and counts what they see.
+// run lets the clients do their worst for d, and counts what they see. They begin
+// within a second: all at once, they would measure how many connections two
+// processors can open, which is as much work for the clients as for the server.
 func (s *target) run(t *testing.T, a abuse, d time.Duration) map[string]int {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -105,8 +128,9 @@ func (s *target) run(t *testing.T, a abuse, d time.Duration) map[string]int {
 	var mu sync.Mutex
 	seen := make(map[string]int)
 	var wg sync.WaitGroup
-	for range a.clients {
+	for i := range a.clients {
 		wg.Go(func() {
+			time.Sleep(time.Second * time.Duration(i) / time.Duration(a.clients))
 			for ctx.Err() == nil {
 				next := time.After(pace)
 				what := a.client(ctx, s)
@@ -211,7 +235,7 @@ func unreading(ctx context.Context, s *target) string {
 		return unconnected(ctx, err)
 	}
 	defer done()
-	_ = c.SetReadBuffer(16 << 10) // else the kernel runs out of memory for sockets: they are all here
+	_, _ = c.SetReadBuffer(16<<10), c.SetWriteBuffer(64<<10) // else the kernel runs out of memory for sockets: they are all here
 	many := bytes.Repeat([]byte("GET /12k HTTP/1.1\r\nHost: a\r\n\r\n"), 1000)
 	for {
 		_, err := c.Write(many)
@@ -320,10 +344,10 @@ func extensions(ctx context.Context, s *target) string {
 		return unconnected(ctx, err)
 	}
 	defer done()
-	chunk := []byte("1;a=" + strings.Repeat("x", 200) + "\r\nx\r\n")
+	chunks := []byte(strings.Repeat("1;a="+strings.Repeat("x", 200)+"\r\nx\r\n", 50)) // one by one they would cost us more than the server
 	_, _ = c.Write([]byte("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"))
-	for range 5000 {
-		if _, err := c.Write(chunk); err != nil {
+	for range 100 {
+		if _, err := c.Write(chunks); err != nil {
 			break
 		}
 	}

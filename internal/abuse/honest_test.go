@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -117,6 +118,7 @@ func call(c net.Conn, in, out []byte) error {
 
 // clients are honest ones, in a process of their own.
 type clients struct {
+	cmd *exec.Cmd
 	in  io.Writer
 	out *bufio.Reader
 }
@@ -128,8 +130,8 @@ func newClients(t *testing.T, addr string) *clients {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { r.Close(); w.Close() })
-	_, out := self(t, r, role+"=honest", "POSTERN_ABUSE_ADDR="+addr)
-	return &clients{w, out}
+	cmd, out := self(t, r, role+"=honest", "POSTERN_ABUSE_ADDR="+addr)
+	return &clients{cmd, w, out}
 }
 
 // since returns how they have fared since the last call.
@@ -137,6 +139,25 @@ func (c *clients) since(t *testing.T) (r report) { return c.say(t, "go on") }
 
 // pause is since, and they do not ask until the next one.
 func (c *clients) pause(t *testing.T) (r report) { return c.say(t, "pause") }
+
+// quiet returns how they fare while nobody does any harm: the best of a few times if
+// others disturb all of them.
+func (c *clients) quiet(t *testing.T, pids []int) (best report) {
+	t.Helper()
+	for range 4 {
+		c.since(t)
+		began, idle, own := time.Now(), idleTime(), ownTime(pids)
+		time.Sleep(scale(300*time.Millisecond, 5*time.Second))
+		disturbed := others(pids, began, idle, own)
+		if r := c.since(t); best.Asked == 0 || r.P99 < best.P99 {
+			best = r
+		}
+		if disturbed <= disturbance {
+			break
+		}
+	}
+	return best
+}
 
 func (c *clients) say(t *testing.T, what string) (r report) {
 	t.Helper()

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -77,6 +78,7 @@ type state struct {
 // serve is the server's process. Its debug listener is package net/http's: GET /
 // tells its state, POST /shutdown makes it end.
 func serve(dir string) error {
+	populate(maxConns()*5/4 + 100)
 	quiet := slog.New(slog.DiscardHandler)
 	idle := time.Minute
 	if d, err := time.ParseDuration(os.Getenv("POSTERN_ABUSE_IDLE")); err == nil {
@@ -144,6 +146,19 @@ func serve(dir string) error {
 	_, err = fmt.Println("ended")
 	time.Sleep(5 * time.Second) // what is left of it can be looked at
 	return err
+}
+
+// populate starts n goroutines and waits for their end. Package runtime keeps a heap
+// object for each of as many as there ever were at a time, so there had better be as
+// many as there will be before anything is counted.
+func populate(n int) {
+	var wg sync.WaitGroup
+	end := make(chan bool)
+	for range n {
+		wg.Go(func() { <-end })
+	}
+	close(end)
+	wg.Wait()
 }
 
 func (s *state) look(srv *server.Server) {
