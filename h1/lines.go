@@ -1,9 +1,6 @@
 package h1
 
-import (
-	"slices"
-	"strconv"
-)
+import "strconv"
 
 // FieldLines are field lines that were checked once, for messages that have them in
 // common: appending them costs a copy. The zero value has none. FieldLines are a
@@ -52,11 +49,19 @@ func (w *HeadWriter) Lines(l FieldLines) {
 // this kind, and none is cheaper.
 func (s *ServerConn) AppendFixed(dst []byte, status int, lines FieldLines, body []byte) ([]byte, error) {
 	if status == 200 && s.plain() {
-		return s.appendPlain(dst, lines, body), nil
+		return append(s.appendPlain(dst, lines, len(body)), body...), nil
 	}
 	w := s.Begin(dst, status)
 	w.Lines(lines)
 	return s.appendWhole(&w, body)
+}
+
+// AppendFixedString is AppendFixed for a body in a string.
+func (s *ServerConn) AppendFixedString(dst []byte, status int, lines FieldLines, body string) ([]byte, error) {
+	if status == 200 && s.plain() {
+		return append(s.appendPlain(dst, lines, len(body)), body...), nil
+	}
+	return s.AppendFixed(dst, status, lines, []byte(body))
 }
 
 // plain reports whether a final response now says nothing of the connection but
@@ -66,23 +71,20 @@ func (c *conn) plain() bool {
 	return c.recv == Done && c.send == Idle && c.head.line.version == HTTP11 && m != MethodHead && m != MethodConnect
 }
 
-// appendPlain is AppendFixed for a plain exchange.
-func (c *conn) appendPlain(dst []byte, lines FieldLines, body []byte) []byte {
-	const start, length, most = "HTTP/1.1 200 OK\r\n", "Content-Length: ", 20
-	n := len(dst)
-	dst = slices.Grow(dst, len(start)+len(lines.text)+len(length)+most+len("\r\n\r\n")+len(body))
-	dst = append(dst[:n+len(start)], lines.text...)
-	copy(dst[n:], start)
-	dst = append(dst, length...)
-	dst = strconv.AppendInt(dst, int64(len(body)), 10)
+// appendPlain appends the head of the response to a plain exchange, and takes its n
+// bytes of content, which follow, for sent.
+func (c *conn) appendPlain(dst []byte, lines FieldLines, n int) []byte {
+	dst = append(dst, "HTTP/1.1 200 OK\r\n"...)
+	dst = append(dst, lines.text...)
+	dst = append(dst, "Content-Length: "...)
+	dst = strconv.AppendInt(dst, int64(n), 10)
 	if c.keepAlive = c.keepAlive && !c.lastOne; !c.keepAlive {
 		dst = append(dst, "\r\nConnection: close"...)
 	}
-	dst = append(dst, "\r\n\r\n"...)
-	c.out = outBody{kind: outLength, started: len(body) > 0}
+	c.out = outBody{kind: outLength, started: n > 0}
 	c.expecting = false
 	move(&c.send, onHead)
 	move(&c.send, onEnd)
 	c.settle()
-	return append(dst, body...)
+	return append(dst, "\r\n\r\n"...)
 }

@@ -149,7 +149,12 @@ func TestAppendFixed(t *testing.T) {
 					fixed.DisableKeepAlive()
 					whole.DisableKeepAlive()
 				}
-				got, gotErr := fixed.AppendFixed([]byte("x"), status, lines, body)
+				got, gotErr := []byte("x"), error(nil)
+				if cases%2 == 0 {
+					got, gotErr = fixed.AppendFixed(got, status, lines, body)
+				} else {
+					got, gotErr = fixed.AppendFixedString(got, status, lines, string(body))
+				}
 				if fixed.Request().Method() == h1.MethodConnect && status/100 == 2 {
 					if gotErr == nil {
 						t.Fatalf("%q, %d: a tunnel with content", in, status)

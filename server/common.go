@@ -3,7 +3,6 @@ package server
 import (
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"postern/h1"
 )
@@ -75,24 +74,23 @@ func (c *conn) appendFixed(resp *Response) bool {
 	if status == 0 {
 		status = 200
 	}
-	data := b.data
-	if b.kind == bodyText {
-		data = unsafe.Slice(unsafe.StringData(b.text), len(b.text)) // which is only read
-	}
-	if len(data) > batchSize/2 {
-		return false
-	}
+	n := len(b.text) + len(b.data) // one is empty
 	lines, ok := c.srv.commonAt(c.now).with(b.contentType)
-	if !ok {
+	if !ok || n > batchSize/2 {
 		return false
 	}
-	out, err := c.proto.AppendFixed(c.out, status, lines, data)
+	out, err := c.out, error(nil)
+	if b.kind == bodyText {
+		out, err = c.proto.AppendFixedString(out, status, lines, b.text)
+	} else {
+		out, err = c.proto.AppendFixed(out, status, lines, b.data)
+	}
 	if err != nil {
 		return false
 	}
 	c.out, c.status = out, status
 	if c.proto.Sending() != h1.FramingNone {
-		c.written = int64(len(data))
+		c.written = int64(n)
 	}
 	return true
 }

@@ -72,7 +72,7 @@ func converse(r road, pieces []string, half, late bool) (string, error) {
 		}
 		err = c.(interface{ CloseWrite() error }).CloseWrite()
 	}
-	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ENOTCONN) {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ENOTCONN) || errors.Is(err, syscall.ECONNRESET) {
 		err = nil // the server has ended the connection: what it said before counts
 	}
 	err = errors.Join(err, <-read)
