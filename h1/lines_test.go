@@ -150,7 +150,7 @@ func TestAppendFixed(t *testing.T) {
 					whole.DisableKeepAlive()
 				}
 				got, gotErr := []byte("x"), error(nil)
-				if cases%2 == 0 {
+				if cases/8%2 == 0 { // there are eight statuses
 					got, gotErr = fixed.AppendFixed(got, status, lines, body)
 				} else {
 					got, gotErr = fixed.AppendFixedString(got, status, lines, string(body))
