@@ -227,10 +227,27 @@ func TestPoolGrows(t *testing.T) {
 	}
 }
 
-// The log starts over under Views that read all the time.
+// The log starts over under Views that read all the time. One of them that a loaded
+// machine keeps from going on can hold it up; not three times.
 func TestLogStaysShortUnderViews(t *testing.T) {
+	const pages, tries = 50, 3
+	for try := 1; ; try++ {
+		longest, n := logUnderViews(t, pages)
+		switch {
+		case longest <= 2*pages && n >= 5:
+			return
+		case try == tries:
+			t.Fatalf("the log grew to %d pages, %d checkpoints", longest, n)
+		}
+		t.Logf("once more: the log grew to %d pages, %d checkpoints", longest, n)
+	}
+}
+
+// logUnderViews returns how long the log of a store becomes that is written to while
+// it is read all the time, and how often it was carried over.
+func logUnderViews(t *testing.T, pages int) (longest int, checkpoints uint64) {
 	o := options()
-	o.CheckpointPages = 50
+	o.CheckpointPages = pages
 	s := openFile(t, o)
 	ctx := watchdog(t)
 	stop, ended := make(chan struct{}), make(chan error, 4)
@@ -250,7 +267,6 @@ func TestLogStaysShortUnderViews(t *testing.T) {
 			}
 		}()
 	}
-	longest := 0
 	for i := range 600 {
 		if _, err := s.Overwrite(ctx, "t", fmt.Sprint(i%50), make([]byte, 1000)); err != nil {
 			t.Fatal(err)
@@ -263,9 +279,7 @@ func TestLogStaysShortUnderViews(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := s.Stats().Checkpoints; longest > 2*o.CheckpointPages || n < 5 {
-		t.Errorf("the log grew to %d pages, %d checkpoints", longest, n)
-	}
+	return longest, uint64(s.Stats().Checkpoints)
 }
 
 // A View that stands in the way for too long fails; the log starts over.
