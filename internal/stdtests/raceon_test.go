@@ -1,0 +1,5 @@
+//go:build race
+
+package stdtests
+
+const raceEnabled = true
