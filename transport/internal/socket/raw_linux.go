@@ -17,6 +17,9 @@ import (
 // recv reads into p, which is not empty: recvfrom(2). Reading without waiting is
 // never interrupted (EINTR), nor is send.
 func recv(fd uintptr, p []byte) (int, syscall.Errno) {
+	if raceEnabled {
+		return raceRecv(fd, p)
+	}
 	n, _, errno := syscall.RawSyscall6(sysRecvfrom, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), 0, 0, 0)
 	return int(n), errno
 }
@@ -39,6 +42,9 @@ func peek(fd uintptr) (int, syscall.Errno) {
 // send writes of p, which is not empty, what the socket takes: sendto(2). A peer
 // that is gone is an error and no signal.
 func send(fd uintptr, p []byte) (int, syscall.Errno) {
+	if raceEnabled {
+		return raceSend(fd, p)
+	}
 	n, _, errno := syscall.RawSyscall6(sysSendto, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), syscall.MSG_NOSIGNAL, 0, 0)
 	return int(n), errno
 }
