@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -239,6 +240,39 @@ func TestNoHandler(t *testing.T) {
 	err := server.New(nil, server.Config{}).Serve(memory.Listen(memory.Config{}))
 	if err == nil || !strings.Contains(err.Error(), "has no handler") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// addressless is a listener as tests make them.
+type addressless struct {
+	accepting, end chan bool
+	closed         atomic.Int32
+}
+
+func (l *addressless) Addr() net.Addr { return nil }
+
+func (l *addressless) Accept() (net.Conn, error) {
+	l.accepting <- true
+	<-l.end
+	return nil, net.ErrClosed
+}
+
+func (l *addressless) Close() error {
+	if l.closed.Add(1) == 1 {
+		close(l.end)
+	}
+	return nil
+}
+
+// A listener is closed once, and need not have an address.
+func TestListenerClosedOnce(t *testing.T) {
+	s, ln := server.New(app, server.Config{Log: quiet()}), &addressless{accepting: make(chan bool), end: make(chan bool)}
+	served := make(chan error)
+	go func() { served <- s.Serve(ln) }()
+	<-ln.accepting
+	s.Close()
+	if err, n := <-served, ln.closed.Load(); err != server.ErrServerClosed || n != 1 {
+		t.Errorf("%v, closed %d times", err, n)
 	}
 }
 

@@ -73,6 +73,14 @@ type listener struct {
 	gate   *gate  // nil: no limit
 	conns  int    // guarded by Server.mu
 	h2     *http2 // nil until needed; guarded by Server.mu
+
+	once sync.Once // closes
+}
+
+// Close closes the listener, once.
+func (l *listener) Close() (err error) {
+	l.once.Do(func() { err = l.Listener.Close() })
+	return err
 }
 
 // Stats are counts since the Server was made.
@@ -138,9 +146,6 @@ func (s *Server) Serve(ln net.Listener) error {
 	if _, patient := l.Listener.Listener.(interface{ AcceptErrors() uint64 }); !patient {
 		l.Listener.Listener = transport.NewListener(l.Listener.Listener)
 	}
-	if l.Name == "" {
-		l.Name = l.Addr().String()
-	}
 	if l.Handler == nil {
 		l.Handler = s.handler
 	}
@@ -150,13 +155,16 @@ func (s *Server) Serve(ln net.Listener) error {
 		l.gate = newGate(l.Limits.MaxInFlight)
 	}
 	defer l.Close()
-	if l.Handler == nil {
-		return fmt.Errorf("server: listener %s has no handler", l.Name)
-	}
 	if !s.track(l) {
 		return ErrServerClosed
 	}
 	defer s.untrack(l)
+	if addr := l.Addr(); l.Name == "" && addr != nil { // some listeners of tests have none
+		l.Name = addr.String()
+	}
+	if l.Handler == nil {
+		return fmt.Errorf("server: listener %s has no handler", l.Name)
+	}
 	return l.accept()
 }
 
