@@ -87,7 +87,7 @@ func unknownExpectation(head *h1.Head) bool {
 		return false
 	}
 	for v := range head.Values(h1.FieldExpect) {
-		if !equalFold(v, "100-continue") {
+		if len(v) > 0 && !equalFold(v, "100-continue") {
 			return true
 		}
 	}

@@ -199,6 +199,7 @@ func exchanges() []struct{ name, in, want string } {
 		{"options *", "OPTIONS * HTTP/1.1\r\n" + host + "\r\n" + get("/"), "HTTP/1.1 200 OK\nContent-Length: 0\n\n" + ok("hello")},
 		{"connect", "CONNECT a:1 HTTP/1.1\r\n" + host + "\r\n" + get("/"), page(501, "")},
 		{"expectation unknown", post("/echo", "abc", "Expect: tea\r\n") + get("/"), page(417, "")},
+		{"expectation of nothing", post("/echo", "abc", "Expect:\r\n") + get("/"), bin("abc") + ok("hello")},
 		{"path with a bad escape", get("/%zz") + get("/"), page(400, "")},
 		{"panic", get("/panic") + get("/"), page(500, "")},
 		{"error", get("/fail") + get("/"), strings.Replace(page(500, ""), "Connection: close\n", "", 1) + ok("hello")},
