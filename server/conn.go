@@ -38,6 +38,7 @@ type conn struct {
 	napping bool   // goes on in nap
 	alarm   alarm  // what due is for
 	resting bool   // idle, once out is written
+	active  bool   // as ConnState was told
 	broken  bool   // nothing more can be said
 	last    bool   // the client has said that this request is its last
 	ending  ending // how to close
@@ -166,6 +167,7 @@ func (c *conn) expire() transport.Next {
 		return transport.Close
 	}
 	c.srv.counts.head.Add(1)
+	c.begun()
 	c.out = c.out[:0]
 	c.reject(408, nil)
 	_ = c.flush() // the connection ends either way
@@ -311,6 +313,7 @@ func (c *conn) rest(phase h1.Phase) transport.Next {
 		} else {
 			c.expect(c.until, alarmEnd)
 		}
+		c.active = false
 		c.srv.connState(c.nc, http.StateIdle)
 	case phase == h1.PhaseHead && c.waiting != h1.PhaseHead:
 		c.until = after(c.srv.age(), c.lst.limits.HeadTimeout)

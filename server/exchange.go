@@ -36,7 +36,7 @@ func (c *conn) begin() {
 	head := c.proto.Request()
 	c.served++
 	c.waiting, c.alarm, c.last = h1.PhaseRespond, alarmOff, !head.KeepAlive()
-	c.srv.connState(c.nc, http.StateActive)
+	c.begun()
 	// It was cleared when the last one ended; one assignment would write it twice.
 	c.id = c.srv.requests.Add(1)
 	c.headStart, c.headEnd = c.r-len(head.Raw()), c.r
@@ -54,6 +54,16 @@ func (c *conn) begin() {
 		c.began = time.Now()
 	}
 	c.early = c.refusal(head)
+}
+
+// begun says to the ConnState hook that a request comes, or what might be one. A
+// connection whose request came right behind the last one was idle in between.
+func (c *conn) begun() {
+	if c.active {
+		c.srv.connState(c.nc, http.StateIdle)
+	}
+	c.active = true
+	c.srv.connState(c.nc, http.StateActive)
 }
 
 // refusal returns the status with which a request is answered without asking the
@@ -206,6 +216,9 @@ func (c *conn) page(req *Request, status int, err error) (page Response) {
 // begun already, closing is all that is left.
 func (c *conn) refuseInput(err error) {
 	if fault := c.fault(err); fault != nil {
+		if c.req.head == nil {
+			c.begun()
+		}
 		c.reject(fault.Status, fault)
 	}
 }
