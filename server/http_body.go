@@ -15,6 +15,7 @@ type httpBody struct {
 	r      io.Reader
 	length int64  // announced, or -1
 	ended  func() // called once, at EOF
+	last   bool   // no request can follow
 
 	mu     sync.Mutex // one read at a time
 	n      int64      // bytes read
@@ -70,7 +71,8 @@ const maxUnreadHTTP = 256 << 10
 func (b *httpBody) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.closed.Load() && !b.eof && b.failed == nil && b.length-b.n < maxUnreadHTTP {
+	pointless := b.last && b.length >= 0 // in chunks, trailers may come
+	if !b.closed.Load() && !b.eof && b.failed == nil && b.length-b.n < maxUnreadHTTP && !pointless {
 		_, _ = b.discard() // what is left shows elsewhere
 	}
 	b.closed.Store(true)
@@ -86,6 +88,16 @@ type readerFunc func(p []byte) (int, error)
 
 // Read implements io.Reader.
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// leave ends a read that another goroutine has begun, when the handler has returned.
+func (b *httpBody) leave(x *Exchange) {
+	b.closed.Store(true)
+	if b.mu.TryLock() {
+		b.mu.Unlock()
+		return
+	}
+	_ = x.SetReadDeadline(longAgo) // failing, the read ends by itself: BodyRate
+}
 
 // release waits for a read that is going on, and lets no other begin.
 func (b *httpBody) release() {

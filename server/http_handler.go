@@ -54,7 +54,7 @@ func serveHTTP(h http.Handler, x *Exchange) error {
 	if req.ContentLength == 0 {
 		d.lookAhead(x.req.cancel)
 	} else {
-		w.body = &httpBody{r: x.req.Body(), length: req.ContentLength, ended: func() {
+		w.body = &httpBody{r: x.req.Body(), length: req.ContentLength, last: req.Close, ended: func() {
 			req.Trailer = mergeTrailer(req.Trailer, x.req.Trailer())
 			d.lookAhead(x.req.cancel)
 		}}

@@ -64,7 +64,7 @@ func (w *httpWriter) begin(p []byte) error {
 // closes reports whether the connection must not be used again, and reads the rest
 // of the request's body where that allows it to be.
 func (w *httpWriter) closes(header http.Header) bool {
-	if first(header["Connection"]) == "close" {
+	if first(header["Connection"]) == "close" || !w.x.req.head.KeepAlive() {
 		return true
 	}
 	if w.body == nil {

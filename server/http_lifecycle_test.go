@@ -240,6 +240,37 @@ func TestHTTPBodyAfterReturn(t *testing.T) {
 	})
 }
 
+// A client that has called its request the last need not send all of the body: a read
+// by another goroutine ends with the handler, and Close reads nothing.
+func TestHTTPLastBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reading := make(chan error, 1)
+		b := start(t, server.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/close" {
+				r.Body.Close()
+				return
+			}
+			go func() {
+				_, err := r.Body.Read(make([]byte, 1))
+				reading <- err
+			}()
+			time.Sleep(time.Second)
+			w.(http.Flusher).Flush()
+		})), server.Config{})
+		for _, path := range []string{"/close", "/read"} {
+			c, began := b.dial(t), time.Now()
+			io.WriteString(c, "POST "+path+" HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 3\r\n\r\n")
+			if out, err := io.ReadAll(c); err != nil || !strings.Contains(string(out), "200 OK") || time.Since(began) > time.Second {
+				t.Errorf("%s: got %q, %v, after %v", path, out, err, time.Since(began))
+			}
+			c.Close()
+		}
+		if err := <-reading; err == nil {
+			t.Error("the read succeeded")
+		}
+	})
+}
+
 // RegisterOnShutdown and ConnState work, and Serve's error is net/http's.
 func TestHTTPServerHooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -311,6 +311,9 @@ func (w *httpWriter) finish() error {
 	if w.hijacked.Load() {
 		return nil
 	}
+	if w.body != nil && !w.x.req.head.KeepAlive() {
+		w.body.leave(w.x)
+	}
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
