@@ -271,6 +271,21 @@ func TestHTTPLastBody(t *testing.T) {
 	})
 }
 
+// panic(nil), where it is allowed still, ends the response as any panic does.
+func TestHTTPPanicNil(t *testing.T) {
+	t.Setenv("GODEBUG", "panicnil=1")
+	synctest.Test(t, func(t *testing.T) {
+		b := start(t, server.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			io.WriteString(w, "part")
+			w.(http.Flusher).Flush()
+			panic(nil)
+		})), server.Config{})
+		if out := talk(t, b.dial(t), request); !strings.HasSuffix(out, "part\r\n") {
+			t.Errorf("got %q", out)
+		}
+	})
+}
+
 // RegisterOnShutdown and ConnState work, and Serve's error is net/http's.
 func TestHTTPServerHooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

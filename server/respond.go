@@ -89,9 +89,10 @@ func (c *conn) target() string {
 
 // produce calls code that may be a handler's: a panic in it is an error.
 func (c *conn) produce(f func() error) (err error) {
+	returned := false
 	defer func() {
 		p := recover()
-		if p == ErrAbort {
+		if p == ErrAbort || p == nil && !returned { // GODEBUG=panicnil=1
 			err = ErrAbort
 		} else if p != nil {
 			err = &panicError{p}
@@ -100,7 +101,9 @@ func (c *conn) produce(f func() error) (err error) {
 				"listener", c.lst.Name, "stack", string(debug.Stack()))
 		}
 	}()
-	return f()
+	err = f()
+	returned = true
+	return err
 }
 
 // panicError is a panic in a handler's code, which has been logged.
