@@ -149,6 +149,10 @@ func (w *world) take(ts *tests, wanted []string, helpers string) {
 	for _, name := range wanted {
 		need(name)
 	}
+	for _, d := range ts.declared["init"] {
+		needed[d] = true
+		walk(d.node)
+	}
 	for _, f := range ts.files {
 		w.write(ts.importPath, f, slices.DeleteFunc(slices.Collect(maps.Keys(needed)), func(d *declaration) bool { return d.f != f }))
 	}

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,7 +29,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	if _, err := os.Stat(filepath.Join(runtime.GOROOT(), "src/net/http/serve_test.go")); err != nil {
+	if _, err := os.Stat(filepath.Join(build.Default.GOROOT, "src/net/http/serve_test.go")); err != nil {
 		t.Skip("the Go toolchain has come without the sources of its tests: ", err)
 	}
 	w := &world{T: t, dir: t.TempDir(), overlay: map[string]string{}, copied: map[string]bool{}}
@@ -57,11 +56,11 @@ func (w *world) add(name, content string) {
 // sourceOf returns the folder of a package of the standard library, also of one
 // that it has taken from elsewhere.
 func sourceOf(importPath string) (dir string, vendored bool) {
-	dir = filepath.Join(runtime.GOROOT(), "src/vendor", importPath)
+	dir = filepath.Join(build.Default.GOROOT, "src/vendor", importPath)
 	if _, err := os.Stat(dir); err == nil {
 		return dir, true
 	}
-	return filepath.Join(runtime.GOROOT(), "src", importPath), false
+	return filepath.Join(build.Default.GOROOT, "src", importPath), false
 }
 
 // instead returns what is to be imported in the place of a package, which it copies
@@ -163,7 +162,7 @@ func (w *world) aliases() {
 	have["ListenAndServe"], have["ListenAndServeTLS"] = true, true // nobody's, rather than net/http's
 	var b strings.Builder
 	b.WriteString("package http\n\nimport \"net/http\"\n\n")
-	dir := filepath.Join(runtime.GOROOT(), "src/net/http")
+	dir := filepath.Join(build.Default.GOROOT, "src/net/http")
 	p, err := build.ImportDir(dir, 0)
 	w.check(err)
 	for _, name := range p.GoFiles {
@@ -180,21 +179,18 @@ func (w *world) aliases() {
 	w.add("http/aliases.go", b.String())
 }
 
-// compile compiles the tests of packages below std, and returns where their programs are.
-func (w *world) compile(importPaths ...string) string {
+// compile compiles the tests of a package below std, and returns where the program is.
+func (w *world) compile(importPath string) string {
 	overlay, err := json.Marshal(map[string]any{"Replace": w.overlay})
 	w.check(err)
 	name := filepath.Join(w.dir, "overlay.json")
 	w.check(os.WriteFile(name, overlay, 0o600))
-	bin := filepath.Join(w.dir, "bin") + "/"
-	args := []string{"test", "-c", "-vet=off", "-overlay", name, "-o", bin}
+	bin := filepath.Join(w.dir, "tests")
+	args := []string{"test", "-c", "-vet=off", "-gcflags=-e", "-overlay", name, "-o", bin}
 	if raceEnabled {
 		args = append(args, "-race")
 	}
-	w.check(os.Mkdir(bin, 0o700))
-	for _, p := range importPaths {
-		args = append(args, path.Join(module, "std", p))
-	}
+	args = append(args, path.Join(module, "std", importPath))
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		w.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 	}

@@ -3,13 +3,15 @@
 package http
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"log"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -36,41 +38,54 @@ type Server struct {
 	hs    http.Server // what is registered
 }
 
-// ours returns the Server that does it all; what is set later is not looked at.
+// ours returns the Server that does it all; limits that are set later do not hold.
 func (s *Server) ours() *server.Server {
 	s.once.Do(func() {
-		h := s.Handler
-		if h == nil {
-			h = http.DefaultServeMux
-		}
-		s.hs.ConnState, s.hs.ErrorLog = s.ConnState, s.ErrorLog
-		logger := slog.Default()
-		if s.ErrorLog != nil {
-			logger = slog.New(slog.NewTextHandler(lines{s.ErrorLog}, nil))
-		}
-		s.inner = server.New(server.HTTP(h), server.Config{
-			HTTP: &s.hs, Log: logger, AllowConnect: true,
-			Limits: server.Limits{HeadTimeout: s.ReadHeaderTimeout, IdleTimeout: s.IdleTimeout, MaxHead: s.MaxHeaderBytes},
+		s.hs.ConnState, s.hs.ErrorLog = s.ConnState, log.New(lines{s}, "", 0)
+		s.inner = server.New(server.HTTP(http.HandlerFunc(s.handle)), server.Config{
+			HTTP: &s.hs, Log: slog.New(slog.NewTextHandler(lines{s}, nil)), AllowConnect: true,
+			Limits: server.Limits{MaxTarget: -1, MaxHead: cmp.Or(s.MaxHeaderBytes, http.DefaultMaxHeaderBytes), // as net/http's
+				HeadTimeout: s.ReadHeaderTimeout, IdleTimeout: s.IdleTimeout},
 		})
 	})
 	return s.inner
 }
 
-// lines writes to a Logger.
-type lines struct{ to *log.Logger }
+// handle calls the Handler as it is then: tests change it.
+func (s *Server) handle(w http.ResponseWriter, r *http.Request) {
+	if s.Handler == nil {
+		http.DefaultServeMux.ServeHTTP(w, r)
+		return
+	}
+	s.Handler.ServeHTTP(w, r)
+}
+
+// lines writes to the ErrorLog as it is then.
+type lines struct{ of *Server }
 
 // Write implements io.Writer.
 func (l lines) Write(p []byte) (int, error) {
-	l.to.Print(strings.TrimSuffix(string(p), "\n"))
+	to := l.of.ErrorLog
+	if to == nil {
+		to = log.Default()
+	}
+	to.Print(strings.TrimSuffix(string(p), "\n"))
 	return len(p), nil
 }
 
 // Serve is as net/http's.
 func (s *Server) Serve(ln net.Listener) error {
-	if err := s.ours().Serve(ln); err != server.ErrServerClosed {
-		return err
+	if serveHook != nil {
+		serveHook(s, ln)
 	}
-	return http.ErrServerClosed
+	err := s.ours().Serve(ln)
+	if err == server.ErrServerClosed {
+		return http.ErrServerClosed
+	}
+	if below := errors.Unwrap(err); below != nil { // what the listener has said
+		return below
+	}
+	return err
 }
 
 // ServeTLS is as net/http's.
@@ -79,8 +94,8 @@ func (s *Server) ServeTLS(ln net.Listener, certFile, keyFile string) error {
 	if s.TLSConfig != nil {
 		c = s.TLSConfig.Clone()
 	}
-	if !slices.Contains(c.NextProtos, "http/1.1") {
-		c.NextProtos = append(c.NextProtos, "http/1.1")
+	if c.NextProtos == nil {
+		c.NextProtos = []string{"h2", "http/1.1"}
 	}
 	if certFile != "" {
 		cert, err := tls.LoadX509KeyPair(certFile, keyFile)
@@ -130,9 +145,14 @@ func ServeTLS(ln net.Listener, h http.Handler, certFile, keyFile string) error {
 	return (&Server{Handler: h}).ServeTLS(ln, certFile, keyFile)
 }
 
-// Listen is what net/http/httptest listens with.
+// Listen is what net/http/httptest listens with: transport/tcp, unless the
+// environment says otherwise.
 func Listen() net.Listener {
-	ln, err := tcp.Listen(tcp.Config{Addr: "127.0.0.1:0"})
+	listen := func() (net.Listener, error) { return tcp.Listen(tcp.Config{Addr: "127.0.0.1:0"}) }
+	if os.Getenv("STDTESTS_OVER") == "net.Listen" {
+		listen = func() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
+	}
+	ln, err := listen()
 	if err != nil {
 		panic(err)
 	}
