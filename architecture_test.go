@@ -39,6 +39,22 @@ var layers = []struct {
 // unsafeFiles may import unsafe; each says why it is sound.
 var unsafeFiles = []string{"h1/load_unsafe.go", "transport/internal/socket/raw_linux.go", "internal/faultvfs/abi.go"}
 
+// assembly is where there is any; each has a Go file that does the same elsewhere.
+var assembly = []string{"h1/ends_amd64.s"}
+
+func TestAssembly(t *testing.T) {
+	var found []string
+	err := fs.WalkDir(os.DirFS("."), ".", func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".s") {
+			found = append(found, path)
+		}
+		return err
+	})
+	if err != nil || !slices.Equal(found, assembly) {
+		t.Errorf("assembly in %v, %v; want %v", found, err, assembly)
+	}
+}
+
 func TestWhoImportsWhom(t *testing.T) {
 	everyFile(t, func(path string, f *ast.File) {
 		if strings.HasSuffix(path, "_test.go") {

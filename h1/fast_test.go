@@ -65,3 +65,29 @@ func TestLengths(t *testing.T) {
 		}
 	}
 }
+
+// A field is found by its first line wherever that stands, also by a connection that
+// has had as many lines before.
+func TestFirstOfMany(t *testing.T) {
+	cfg := &h1.Config{MaxFields: 1500, MaxHead: 1 << 16}
+	var c h1.ServerConn
+	for _, before := range []int{700, 0, 100, 253, 254, 255, 256, 257, 600} {
+		for _, odd := range []string{"", "Odd: \t-\r\n"} { // wants care, and the table its place
+			many := strings.Repeat("X: y\r\n", before)
+			msg := "GET / HTTP/1.1\r\n" + many + "Host: a\r\n" + odd + "Accept: 1\r\nAccept: 2\r\n" + many + "Accept: 3\r\n\r\n"
+			c.Reset(cfg)
+			if ev, _, err := c.Next([]byte(msg)); err != nil || ev.Kind != h1.EventRequest {
+				t.Fatal(ev, err)
+			}
+			h := c.Request()
+			host, _ := h.Get(h1.FieldHost)
+			accept := ""
+			for v := range h.Values(h1.FieldAccept) {
+				accept += string(v)
+			}
+			if first, _ := h.Get(h1.FieldAccept); string(host) != "a" || string(first) != "1" || accept != "123" {
+				t.Errorf("behind %d lines: Host is %q, Accept %q and all %q", before, host, first, accept)
+			}
+		}
+	}
+}

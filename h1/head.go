@@ -88,6 +88,24 @@ func (h *Head) note(id FieldID, n int) {
 	}
 }
 
+// noteFrom notes the field lines from number i on, counted from zero.
+func (h *Head) noteFrom(i int) {
+	if fields := h.fields; i == 0 && len(fields) <= 255 {
+		seen, again := uint64(0), uint64(0)
+		for n := len(fields); n > 0; n-- { // backwards, so that the first is what stays
+			id := fields[n-1].id % 64
+			again |= seen & (1 << id)
+			seen |= 1 << id
+			h.first[id] = uint8(n)
+		}
+		h.seen, h.again = seen&^1, again&^1
+		return
+	}
+	for ; i < len(h.fields); i++ {
+		h.note(h.fields[i].id, i+1)
+	}
+}
+
 // Method returns the request's method, or MethodOther for one without a constant.
 func (h *Head) Method() Method { return h.line.method }
 

@@ -17,6 +17,8 @@ func lowestMark(marks uint64) int { return bits.TrailingZeros64(marks&highs) / 8
 // lastWords returns the sixteen bytes of b from i on, i > len(b)-16, with zeros
 // for those behind its end. A zero is no part of a name, a target or a value: who
 // looks for the end of one finds it in b or at len(b). b has sixteen bytes at least.
+//
+//go:noinline
 func lastWords(b []byte, i int) (lo, hi uint64) {
 	gone := 8 * uint(i+16-len(b)) // bits of the last sixteen bytes that stand before i
 	lo, hi = load(b, len(b)-16), load(b, len(b)-8)
