@@ -50,6 +50,7 @@ func TestLoadsStayInside(t *testing.T) {
 		"OPTIONS /a HTTP/1.1\r\nHost: abcdefgh\r\nUpgrade-Insecure-Requests: 1\r\nX-" + value + ": 1\r\nX: \t \r\nY:\r\n\r\n",
 		"PURGE /a HTTP/1.1\r\nHost: [::1]:80\r\nX-Tab: a\tb\r\nX-Obs: \xc3\xa4\r\nConnection: keep-alive\r\n\r\n",
 		"GET /a HTTP/1.1\r\nHost: example.org:8080\r\nConnection: close\r\nX-0123456789abc: " + value[:17] + "\r\n\r\n",
+		"GET /a HTTP/1.1\r\nHost: a\r\n" + strings.Repeat("X-0: "+value+"\r\n", 9) + "Y: " + strings.Repeat(value, 9) + "\r\n\r\n",
 	}
 	for _, head := range heads {
 		for _, place := range []func([]byte) []byte{last, first} {
