@@ -44,8 +44,9 @@ func plainHost(b []byte) bool {
 	if len(b) < 8 {
 		return false
 	}
-	bad := noPlain(load(b, len(b)-8))
-	for i := 0; i+8 < len(b); i += 8 {
+	last := len(b) - 8
+	bad := noPlain(load(b, 0)) | noPlain(load(b, min(8, last))) | noPlain(load(b, min(16, last))) | noPlain(load(b, last))
+	for i := 24; i < last; i += 8 {
 		bad |= noPlain(load(b, i))
 	}
 	return bad == 0

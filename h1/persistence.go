@@ -28,8 +28,11 @@ const lists = 1<<FieldConnection | 1<<FieldUpgrade | 1<<FieldExpect | 1<<FieldTr
 func (c *conn) listRules(h *Head) int {
 	for todo := h.seen & lists; todo != 0; todo &= todo - 1 {
 		id := FieldID(bits.TrailingZeros64(todo))
-		empty := 0
-		for i := h.index(id); i < len(h.fields); i++ {
+		first, last, empty := h.index(id), len(h.fields)-1, 0
+		if h.again&(1<<id) == 0 {
+			last = first
+		}
+		for i := first; i <= last; i++ {
 			if h.fields[i].id != id {
 				continue
 			}
@@ -60,6 +63,12 @@ func (c *conn) listRules(h *Head) int {
 var comma = []byte{','}
 
 func connOption[B []byte | string](member B) connOptions {
+	switch string(member) { // as it mostly is spelled
+	case "close":
+		return connClose
+	case "keep-alive":
+		return connKeepAlive
+	}
 	switch {
 	case equalFold(member, "close"):
 		return connClose

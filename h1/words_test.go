@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"bytes"
 	"math/bits"
 	"math/rand/v2"
 	"testing"
@@ -108,6 +109,25 @@ func TestFieldOfOthers(t *testing.T) {
 					t.Errorf("%q is %v", other, got)
 				}
 			}
+		}
+	}
+}
+
+// A byte that no host has is found at each place of a host of each length.
+func TestHostBytes(t *testing.T) {
+	for n := 1; n < 60; n++ {
+		host := bytes.Repeat([]byte("a"), n)
+		if _, ok := authority(host); !ok {
+			t.Errorf("%q is no host", host)
+		}
+		for at := range host {
+			for _, bad := range []byte("\x00 /?#@\\,\x7f\x80\xff") {
+				host[at] = bad
+				if _, ok := authority(host); ok {
+					t.Errorf("%q is a host", host)
+				}
+			}
+			host[at] = 'a'
 		}
 	}
 }
