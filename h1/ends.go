@@ -5,23 +5,26 @@ import "math/bits"
 // lineEnds finds where lines of SP and VCHAR end. Where the processor marks bytes
 // faster than we look at words, it has those of a window marked that starts at base.
 type lineEnds struct {
-	in    []byte // sixteen at least
+	in    []byte
 	base  int
 	marks lineMarks
 }
 
-// markWindow is how many bytes are marked at a time.
-const markWindow = 512
+// markWindow is how many bytes are marked at a time: fifteen words.
+const markWindow = 15 * 64
 
 // lineMarks are a bit set, a bit a byte and the first the lowest, of a window, and
 // zeros up to where near may look.
-type lineMarks [2*markWindow/8 + 16]byte
+type lineMarks [128 + 16]byte
+
+// newLineEnds returns the ends of in, which has sixteen bytes at least, from i on.
+func newLineEnds(in []byte, i int) lineEnds { return lineEnds{in: in, base: i - markWindow} }
 
 // near returns the place of the first byte from i on that is neither SP nor VCHAR, if
 // its mark is one of the next 121: else found is zero, and far tells. A line's end
 // cannot be foretold, and a branch that is foretold wrongly costs as much as fifty
 // instructions: here is none. It wants an i behind what was returned last, and no more
-// than 512 bytes.
+// than two bytes.
 func (l *lineEnds) near(i int) (end int, found uint64) {
 	at := i - l.base
 	next := load(l.marks[:], at>>3&127+8)

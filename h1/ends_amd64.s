@@ -1,5 +1,6 @@
 //go:build !h1_safe
 
+#include "go_asm.h"
 #include "textflag.h"
 
 // MARK16 puts the marks of the sixteen bytes at p into the low bits of marks. One more
@@ -32,7 +33,7 @@ TEXT ·markBytes(SB), NOSPLIT, $0-40
 	MOVQ i+32(FP), AX
 	ADDQ AX, SI
 	SUBQ AX, BX
-	MOVQ $512, AX
+	MOVQ $const_markWindow, AX
 	CMPQ BX, AX
 	CMOVQGT AX, BX
 	MOVQ $0x0101010101010101, AX

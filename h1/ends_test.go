@@ -20,7 +20,7 @@ func TestLineEnds(t *testing.T) {
 			}
 		}
 		for start := range 20 {
-			ends := lineEnds{in: in, base: start}
+			ends := newLineEnds(in, start)
 			for i := min(start, len(in)); ; {
 				want := i
 				for want < len(in) && print(in[want]) {
@@ -36,7 +36,7 @@ func TestLineEnds(t *testing.T) {
 				if want == len(in) {
 					break
 				}
-				if i = want + 1 + r.IntN(2)*r.IntN(40); i > len(in) {
+				if i = want + 1 + r.IntN(2); i > len(in) {
 					break
 				}
 			}

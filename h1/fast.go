@@ -86,7 +86,7 @@ func (c *conn) fastLines(h *Head, in []byte, maxBytes, maxFields int, fold bool)
 // returns where it got to. It is apart from fastLines for the sake of registers.
 func takeLines(table []field, lines int, in []byte, line int, fold bool) (newLines, newLine int, blank bool) {
 	in = in[:len(in):len(in)]
-	ends := lineEnds{in: in, base: line}
+	ends := newLineEnds(in, line)
 	for uint(lines) < uint(len(table)) {
 		if line+2 <= len(in) && load2(in, line) == '\r'|'\n'<<8 {
 			return lines, line, true
